@@ -1,0 +1,77 @@
+/*
+ * lookup.h: what a look-up is: a question to something outside the session, its answer, and the price class of asking.
+ *
+ * A question is identified by its kind, its resource and its key: equal questions in flight are one. An answer is
+ * found, not found or failed, and immutable once given. Both are reference counted with atomic counts: thread-safe.
+ */
+#ifndef COMMON_ASK_LOOKUP_H
+#define COMMON_ASK_LOOKUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "common/base/slice.h"
+
+/* When a look-up may be asked (evaluate.h has the rules of the run). */
+typedef enum LookupClass {
+  LOOKUP_HERE,     /* memory: answered inside the run */
+  LOOKUP_AHEAD,    /* pure, asked side by side, also for rules that are not reached yet */
+  LOOKUP_REACHED,  /* pure, but dear: only when every rule before and everything to its left is decided */
+  LOOKUP_STATEFUL, /* changes something: last of all, one at a time, once per event */
+} LookupClass;
+
+const char *lookup_class_name(LookupClass lookup_class);
+
+typedef enum AnswerState { ANSWER_FOUND, ANSWER_NOT_FOUND, ANSWER_FAILED } AnswerState;
+
+typedef struct Answer {
+  gint references;
+  AnswerState state;
+  const char *reason;      /* of ANSWER_FAILED: "timed out", "SERVFAIL"; static or owned */
+  unsigned ttl_seconds;    /* how long it may be kept; 0: not at all */
+  unsigned took_ms;        /* from asking to answering (explain, statistics) */
+  bool from_cache;
+  GBytes *payload;         /* of ANSWER_FOUND; its shape is the kind's; may be NULL */
+  char *owned_reason;
+} Answer;
+
+/* Each takes over nothing; payload gets a reference. Transfer full. */
+Answer *answer_new(AnswerState state, GBytes *payload, unsigned ttl_seconds);
+Answer *answer_new_failed(const char *reason);
+Answer *answer_ref(Answer *answer);
+void answer_unref(Answer *answer); /* takes NULL */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Answer, answer_unref)
+
+typedef struct Question Question;
+
+/*
+ * A backend answers questions of one kind: DNS, a store, a scripted fake. `start` is called on the look-up thread and must not
+ * block; it ends, now or later but on that same thread, in exactly one question_answer(). `cancel` (may be NULL) tells that nobody waits any more;
+ * the backend may go on: a late answer still fills the cache.
+ */
+typedef struct LookupBackend {
+  const char *name; /* "dns" */
+  void (*start)(void *self, Question *question);
+} LookupBackend;
+
+struct Question {
+  gint references;
+  const LookupBackend *backend;
+  void *backend_self;
+  LookupClass lookup_class;
+  const char *key;       /* NUL-terminated and canonical: "4.3.2.127.zen.example.org A"; a stateful one holds the event id too */
+  size_t key_length;
+  guint hash;
+  gint64 asked_at;       /* monotonic ns, when it went to the backend */
+};
+
+/* Transfer full. `key` is copied. */
+Question *question_new(const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key);
+Question *question_ref(Question *question);
+void question_unref(Question *question); /* takes NULL */
+bool question_equal(const Question *a, const Question *b); /* backend, self, key */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Question, question_unref)
+
+#endif

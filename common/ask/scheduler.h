@@ -1,0 +1,62 @@
+/*
+ * scheduler.h: takes questions from any thread and brings their answers back as messages.
+ *
+ * One scheduler a process, with one look-up thread and its own libuv loop, on which all backends run. It joins equal questions
+ * in flight, keeps answers for their time to live (positive and negative; failures for a few seconds so that a dead server is not asked for each mail),
+ * and bounds what is pending (LIMIT_PENDING_LOOKUPS: a further question fails at once with "too many look-ups are pending").
+ * The deadline is the asker's: it closes or stops listening to its box; the answer then still fills the cache. A stateful question is never joined or cached.
+ *
+ * Answers come to an AnswerBox: reference counted, thread-safe; the scheduler puts, the owner takes.
+ */
+#ifndef COMMON_ASK_SCHEDULER_H
+#define COMMON_ASK_SCHEDULER_H
+
+#include <uv.h>
+
+#include "common/ask/lookup.h"
+#include "common/base/clock.h"
+
+typedef struct AnswerBox AnswerBox;
+
+/* Called on the look-up thread (or, for a cached answer, inside scheduler_ask) when an answer was put into an empty box. Must not block. */
+typedef void (*AnswerBoxNotify)(void *data);
+
+/* `notify` may be NULL: the owner then uses answer_box_wait. Transfer full. */
+AnswerBox *answer_box_new(AnswerBoxNotify notify, void *data);
+AnswerBox *answer_box_ref(AnswerBox *box);
+void answer_box_unref(AnswerBox *box);
+/* After this returns, notify is not called any more and answers are thrown away. */
+void answer_box_close(AnswerBox *box);
+/* The next answer, or false when there is none. *question and *answer are transferred full. */
+bool answer_box_take(AnswerBox *box, Question **question, Answer **answer);
+/* Waits until there is an answer, answer_box_wake was called, or monotonic time (g_get_monotonic_time, us) reaches `until`; true when there is an answer. */
+bool answer_box_wait(AnswerBox *box, gint64 until);
+void answer_box_wake(AnswerBox *box);
+/* For fakes and tests. */
+void answer_box_put(AnswerBox *box, Question *question, Answer *answer);
+
+typedef struct Scheduler Scheduler;
+
+typedef struct SchedulerCounts {
+  uint64_t asked, cached, joined, failed, late, refused;
+  uint64_t pending, entries;
+} SchedulerCounts;
+
+/* Starts the look-up thread (all signals blocked in it). */
+Scheduler *scheduler_new(GError **error);
+/* Stops the thread, drops what is pending (boxes get ANSWER_FAILED "stopping"). Takes NULL. */
+void scheduler_free(Scheduler *scheduler);
+/* The loop of the look-up thread; only for backends, from scheduler_run_on_thread or their start(). */
+uv_loop_t *scheduler_loop(Scheduler *scheduler);
+/* Runs `function(data)` on the look-up thread and waits for its end (setting up and taking down backends). */
+void scheduler_run_on_thread(Scheduler *scheduler, void (*function)(void *data), void *data);
+/* Any thread. The answer comes to the box, perhaps before this returns. */
+void scheduler_ask(Scheduler *scheduler, Question *question, AnswerBox *box);
+/* Look-up thread only: backends end each question with this, once. Takes over `answer`. */
+void question_answer(Question *question, Answer *answer);
+SchedulerCounts scheduler_counts(Scheduler *scheduler);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Scheduler, scheduler_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(AnswerBox, answer_box_unref)
+
+#endif

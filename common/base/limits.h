@@ -1,0 +1,46 @@
+/*
+ * limits.h: every limit of the product, on one page. Sizes are bytes unless said otherwise.
+ */
+#ifndef COMMON_BASE_LIMITS_H
+#define COMMON_BASE_LIMITS_H
+
+enum {
+  /* Text of the rules */
+  LIMIT_RULES_FILE = 64 * 1024 * 1024, /* one rules file */
+  LIMIT_INCLUDE_DEPTH = 16,            /* files within files */
+  LIMIT_INCLUDES = 10000,              /* files of one ruleset */
+  LIMIT_NESTING = 64,                  /* parentheses, blocks, operators within operators */
+  LIMIT_DIAGNOSTICS = 50,              /* told in one run */
+  LIMIT_TABLE_FILE = 1024 * 1024 * 1024,
+  LIMIT_TABLE_LINE = 4096,
+
+  /* Facts from the MTA */
+  LIMIT_ADDRESS = 1024,       /* a mail address; RFC 5321 4.5.3.1 says 320 */
+  LIMIT_FACT = 8192,          /* any other value */
+  LIMIT_VARIABLE = 4096,      /* a text put into a variable */
+
+  /* Policy protocol */
+  LIMIT_POLICY_LINE = 16 * 1024,
+  LIMIT_POLICY_REQUEST = 64 * 1024,
+  LIMIT_POLICY_ATTRIBUTES = 128,
+
+  /* Replies */
+  LIMIT_REPLY_LINES = 32,  /* libmilter's smfi_setmlreply */
+  LIMIT_REPLY_TEXT = 980,  /* libmilter's limit for one line */
+  LIMIT_POLICY_TEXT = 480, /* what Postfix sends within one reply line of 512 beside its own prefix */
+  LIMIT_HEADER_VALUE = 2048,
+
+  /* Evaluation */
+  LIMIT_ASKED_AHEAD = 32,           /* look-ups of one phase out at once, asked ahead */
+  LIMIT_PENDING_LOOKUPS = 2000,     /* of the process */
+  LIMIT_DEADLINE_MS = 8000,         /* from the MTA's question to our reply, milliseconds */
+  LIMIT_REGEX_STEPS = 100000,       /* PCRE2 match limit */
+  LIMIT_REGEX_DEPTH = 1000,         /* PCRE2 depth limit */
+  LIMIT_WAITING_CALLBACKS = 256,    /* milter callbacks that hold a thread while look-ups are out */
+  LIMIT_CACHE_ENTRIES = 100000,     /* answers kept by the look-up scheduler */
+  LIMIT_INSTANCES = 65536,          /* messages that the policy door remembers */
+  LIMIT_INSTANCE_SECONDS = 3600,
+  LIMIT_QUOTE = 120,                /* bytes of a stranger's text quoted in a log line */
+};
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * check.h: tree -> program: names, types, phases, replies, reachability; what actions use to compile themselves.
+ */
+#ifndef COMMON_RULES_CHECK_H
+#define COMMON_RULES_CHECK_H
+
+#include "common/rules/action.h"
+#include "common/rules/program.h"
+
+typedef struct Checker Checker;
+
+/* What a reply-giving action keeps. Missing parts are filled with the phase's defaults (LANGUAGE section 4). */
+typedef struct ReplyPlan {
+  uint16_t code;
+  EnhancedCode enhanced;
+  const Expression *const *lines; /* templates */
+  size_t line_count;              /* 0: the default text */
+} ReplyPlan;
+
+Arena *checker_arena(Checker *checker);             /* of the ruleset */
+Diagnostics *checker_diagnostics(Checker *checker);
+Phase checker_phase(const Checker *checker);        /* the phase that is being compiled */
+DoorSet checker_doors(const Checker *checker);
+bool checker_pedantic(const Checker *checker);
+
+/* The argument at `spec` of the action's list, the `nth` of repeated ones; NULL when it was left out. */
+const ArgumentNode *action_argument(const ActionNode *node, size_t spec, size_t nth);
+size_t action_argument_count(const ActionNode *node, size_t spec);
+
+/* Compiles a value of any type, or (check_expression_as) one that meets `type`, reading quoted strings as it. NULL after an error. */
+const Expression *check_expression(Checker *checker, const Node *node);
+const Expression *check_expression_as(Checker *checker, const Node *node, ValueType type);
+/* A quoted string as text with templates. */
+const Expression *check_template(Checker *checker, const Node *node);
+/* A condition: bool. */
+const Expression *check_condition(Checker *checker, const Node *node);
+/* A map by name with its keys ("T[expr]"); NULL after an error. The value type must be `value`. */
+const Expression *check_index(Checker *checker, const Node *node, ValueType value);
+/* Code, enhanced code and texts of an action (any may be missing) against its outcome and phase: told and false when they contradict. */
+bool check_reply(Checker *checker, const ActionNode *node, size_t code_spec, size_t enhanced_spec, size_t text_spec, Outcome outcome, ReplyPlan *plan);
+/* Variable and score slots, made at first use. NULL after an error (another type). */
+const VariableInfo *check_variable(Checker *checker, const ArgumentNode *argument, ValueType type);
+uint32_t check_score_name(Checker *checker, Slice name);
+
+/* Adds an expression that must be decided before the action is performed. */
+void check_add_argument(Checker *checker, Rule *rule, const Expression *expression);
+
+/* The defaults: code, enhanced code and text of an outcome at a phase. */
+void reply_default(Outcome outcome, Phase phase, uint16_t *code, EnhancedCode *enhanced, Slice *text);
+
+#endif

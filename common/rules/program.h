@@ -1,0 +1,202 @@
+/*
+ * program.h: a compiled ruleset: immutable, shared by reference count, everything in one arena.
+ *
+ * Each phase has one array of statements in file order (includes in place). A block (`when`, `at ... when`) is an entry that knows its end; its condition is decided
+ * once, where the block begins. Expressions are typed nodes, shared where a `define` is used twice, that know what they read. The evaluator walks the array through a cursor
+ * (evaluate.c: "the next statement at or after n"): that is the seam for an index.
+ */
+#ifndef COMMON_RULES_PROGRAM_H
+#define COMMON_RULES_PROGRAM_H
+
+#include <glib.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "common/ask/keyset.h"
+#include "common/ask/resource.h"
+#include "common/base/diagnostics.h"
+#include "common/rules/function.h"
+#include "common/rules/tree.h"
+#include "common/smtp/fact.h"
+#include "common/smtp/verdict.h"
+
+typedef struct Expression Expression;
+typedef struct Rule Rule;
+
+typedef enum ExpressionKind {
+  EXPRESSION_LITERAL,   /* literal */
+  EXPRESSION_FACT,      /* fact */
+  EXPRESSION_VARIABLE,  /* variable */
+  EXPRESSION_SCORE,     /* score: index of its name */
+  EXPRESSION_FUNCTION,  /* function of left */
+  EXPRESSION_TEMPLATE,  /* parts, joined as text */
+  EXPRESSION_CAPTURE,   /* capture: group of the last match in this rule */
+  EXPRESSION_DNSLIST,   /* detail of the last dnslist that listed in this rule */
+  EXPRESSION_ELEMENT,   /* the element that the enclosing quantifier is at */
+  EXPRESSION_NOT,       /* bool */
+  EXPRESSION_AND,
+  EXPRESSION_OR,
+  EXPRESSION_COMPARE,   /* left op right; types already made to meet */
+  EXPRESSION_IN_SET,    /* left in keyset (inline) */
+  EXPRESSION_IN_RANGE,  /* low <= left <= high: literals; a weekday range may wrap, a time range over midnight too */
+  EXPRESSION_IN_RESOURCE, /* keys in table or dnslist */
+  EXPRESSION_IN_LIST,   /* left in a list value (right) */
+  EXPRESSION_MATCH,     /* left ~ regex */
+  EXPRESSION_UNDER,     /* left under right, both domains */
+  EXPRESSION_IS_SET,
+  EXPRESSION_QUANTIFIER, /* quantifier left (a list) has (right) */
+  EXPRESSION_VALUE_OF,  /* resource[keys] */
+  EXPRESSION_DEFAULT,   /* left default right */
+} ExpressionKind;
+
+typedef enum DnslistDetail { DNSLIST_ZONE, DNSLIST_CODE, DNSLIST_TEXT } DnslistDetail;
+
+/* A named resource as this ruleset uses it. */
+typedef struct ResourceUse {
+  Slice name;            /* "banned" */
+  Slice label;           /* "table banned", "dnslist zen": for logs */
+  uint32_t index;        /* in program->resources */
+  Resource *resource;    /* a reference, dropped with the program; NULL for inline tables */
+  const Keyset *keyset;  /* inline tables, else NULL */
+  KeysetShape shape;
+  ErrorBehaviour on_error; /* never DEFAULT */
+  LookupClass lookup_class;
+} ResourceUse;
+
+typedef struct VariableInfo {
+  Slice name;      /* without the scope */
+  Scope scope;
+  ValueType type;
+  uint32_t slot;   /* within its scope */
+} VariableInfo;
+
+typedef struct Regex {
+  pcre2_code *code;
+  Slice pattern; /* as written */
+  uint32_t captures;
+} Regex;
+
+struct Expression {
+  ExpressionKind kind;
+  ValueType type;          /* of the result; TYPE_BOOL for conditions */
+  ValueType element_type;  /* when type is TYPE_LIST */
+  uint32_t id;             /* unique in the program: explain, memo */
+  const Node *node;        /* where it was written (explain prints it) */
+  /* What it depends on, itself and all below: */
+  bool reads_variables;    /* variables or scores */
+  bool reads_details;      /* captures or dnslist details */
+  bool has_match;          /* holds a regex match or a dnslist: something that captures and details come from */
+  bool can_be_unset;       /* as a value */
+  uint8_t lookup_classes;  /* bits 1 << LookupClass of the look-ups inside; 0 or HERE only: decided at once */
+  const Expression *left, *right;
+  union {
+    Value literal;
+    Fact fact;
+    const VariableInfo *variable;
+    uint32_t score;        /* index in program->score_names, or SCORE_TOTAL */
+    const Function *function;
+    struct {
+      const Expression *const *items;
+      size_t count;
+    } parts;               /* TEMPLATE */
+    uint32_t capture;
+    DnslistDetail detail;
+    CompareOperator compare;
+    const Keyset *keyset;  /* IN_SET */
+    struct {
+      Value low, high;
+    } range;
+    struct {
+      const ResourceUse *use;
+      const Expression *keys[KEYSET_PARTS_MAX];
+      size_t count;
+    } lookup;              /* IN_RESOURCE, VALUE_OF */
+    const Regex *regex;
+    Quantifier quantifier;
+  } as;
+};
+enum { SCORE_TOTAL = UINT32_MAX };
+
+struct Rule {
+  Slice id;            /* its label, or "file:line" */
+  bool labelled;
+  uint32_t number;     /* index in program->rules: counters, "a rule scores once a scope" */
+  SourceSpan span;
+  const StatementNode *node;
+  const struct Action *action;
+  Slice action_text;   /* canonical: `reject 550 5.7.1 "no"` (observe, explain) */
+  bool observe;
+  bool is_allow;       /* pass or accept: unknown, it turns a later 5xx of the phase into 451 */
+  ErrorBehaviour on_error; /* DEFAULT: what the failed look-ups say */
+  const Expression *const *arguments; /* decided before perform is called; also what templates hold */
+  size_t argument_count;
+  bool uses_details;   /* an argument reads captures or dnslist details: its condition is decided strictly left to right */
+};
+
+typedef enum StatementKind { STATEMENT_RULE, STATEMENT_BLOCK } StatementKind;
+
+enum { NO_STATEMENT = UINT32_MAX };
+
+typedef struct Statement {
+  StatementKind kind;
+  const Expression *condition; /* NULL: always; `unless` is already a NOT */
+  uint32_t parent;             /* enclosing block, or NO_STATEMENT */
+  uint32_t end;                /* BLOCK: index of the first statement behind it; RULE: own index + 1 */
+  uint32_t previous_branch;    /* BLOCK of an else: the branch before it, or NO_STATEMENT. It is considered only when that one, and all before, were false */
+  bool holds_allow;            /* BLOCK: a pass or accept stands inside (unknown `when`) */
+  const Rule *rule;            /* RULE: with the plan for this phase below */
+  const void *plan;
+  SourceSpan span;
+} Statement;
+
+typedef struct PhaseProgram {
+  const Statement *statements;
+  size_t count;
+  bool has_disconnect;         /* the milter must be able to reply at once */
+  bool has_rules;
+  bool sets_variables;
+  uint8_t lookup_classes;
+  bool facts[FACT_COUNT];      /* read by this phase's rules (macros to ask for) */
+} PhaseProgram;
+
+typedef struct Program {
+  gint references;
+  Arena *arena;
+  PhaseProgram phases[PHASE_COUNT];
+  const Rule *const *rules;
+  size_t rule_count;
+  const ResourceUse *const *resources;
+  size_t resource_count;
+  const VariableInfo *const *variables;
+  size_t variable_count;
+  size_t scope_slots[SCOPE_RECIPIENT + 1]; /* variables by scope */
+  const Slice *score_names; /* "" for the plain score */
+  size_t score_count;
+  size_t expression_count;
+  const RulesFile *tree;    /* kept for explain; same arena */
+} Program;
+
+/* A ruleset for the outside: `Ruleset` is a Program. */
+typedef Program Ruleset;
+
+typedef struct RulesetOptions {
+  DoorSet enabled_doors;     /* a fact or action that none of them has is an error */
+  bool pedantic;             /* pairs that RFC 5248 does not list */
+  bool check_owners;
+  ResourceSource *resources; /* never NULL */
+  bool open_resources;       /* false: only check (mailreeve check without tables' files is still told when a plain file is missing) */
+} RulesetOptions;
+
+/*
+ * Reads, checks and compiles. NULL when there are errors: they are in `diagnostics` (also an unreadable file, with a span of length 0).
+ * Warnings may come with a good ruleset. Slow; for start, helper threads and the tool. Transfer full.
+ */
+Ruleset *ruleset_load_file(const char *path, const RulesetOptions *options, Diagnostics *diagnostics);
+Ruleset *ruleset_load_text(const char *name, Slice text, const char *directory, const RulesetOptions *options, Diagnostics *diagnostics);
+Ruleset *ruleset_ref(Ruleset *ruleset); /* thread-safe */
+void ruleset_unref(Ruleset *ruleset);   /* takes NULL; the last one frees: keep it off the hot threads */
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ruleset, ruleset_unref)
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * run.h: what an action may do to the run that performs it. For common/rules/action/.
+ */
+#ifndef COMMON_RULES_RUN_H
+#define COMMON_RULES_RUN_H
+
+#include "common/rules/check.h"
+#include "common/rules/evaluate.h"
+
+typedef struct Run Run;
+
+Arena *run_arena(Run *run);
+Phase run_phase(const Run *run);
+/* Values of the rule's arguments: never open here. */
+Value run_value(Run *run, const Expression *expression);
+/* A template's text: unset prints as nothing, unknown as "?". */
+Slice run_text(Run *run, const Expression *expression);
+/* Makes the reply of a plan: texts expanded. */
+Reply run_reply(Run *run, const ReplyPlan *plan, Outcome outcome);
+
+/* The phase ends with this verdict (outcome, accept_scope, reply, discard_why are read). An observed rule only leaves a note. */
+void run_end(Run *run, const Rule *rule, const Verdict *verdict);
+void run_effect(Run *run, const Rule *rule, const Effect *effect);
+void run_set(Run *run, const Rule *rule, const VariableInfo *variable, Value value);
+void run_score(Run *run, const Rule *rule, Scope scope, uint32_t name, double amount);
+
+#endif

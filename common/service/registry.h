@@ -1,0 +1,20 @@
+/*
+ * registry.h: the resources of the process, by identity: they outlive rulesets and are found again by a reload. Thread-safe.
+ */
+#ifndef COMMON_SERVICE_REGISTRY_H
+#define COMMON_SERVICE_REGISTRY_H
+
+#include "common/ask/resource.h"
+
+typedef struct Registry Registry;
+
+Registry *registry_new(const ResourceContext *context);
+void registry_free(Registry *registry);
+/* A source for ruleset_load_*: opens or finds. During a reload found resources are refreshed: a content that cannot be read keeps the old one and is logged. */
+ResourceSource *registry_source(Registry *registry);
+/* After a reload: drops resources that no ruleset uses any more. */
+void registry_sweep(Registry *registry);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Registry, registry_free)
+
+#endif

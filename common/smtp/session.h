@@ -1,0 +1,47 @@
+/*
+ * session.h: what is known about one SMTP session: the facts, by scope.
+ *
+ * A door sets facts as raw text; they are read as typed values, converted when first asked for. Two ways to keep the text:
+ * session_set copies it into the scope's arena, session_borrow keeps the slice (the policy door: the request outlives the evaluation).
+ * Facts that no one set are unset. Time facts come from the session's clock and are fixed by session_set_time.
+ *
+ * Confined: one thread at a time.
+ */
+#ifndef COMMON_SMTP_SESSION_H
+#define COMMON_SMTP_SESSION_H
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/smtp/fact.h"
+
+typedef struct Session Session;
+
+/* `door` is the one it came through. The session owns its arenas. */
+Session *session_new(Door door);
+void session_free(Session *session);
+
+Door session_door(const Session *session);
+Arena *session_arena(Session *session);    /* lives as long as the session */
+Arena *session_message_arena(Session *session); /* until session_reset_message */
+
+/* Empty and sentinel texts become unset, as the fact's row says. Text over LIMIT_FACT (LIMIT_ADDRESS) makes the fact unset and returns false. */
+bool session_set(Session *session, Fact fact, Slice raw);
+bool session_borrow(Session *session, Fact fact, Slice raw);
+/* A typed value (tests, derived values); copied. */
+void session_set_value(Session *session, Fact fact, const Value *value);
+void session_unset(Session *session, Fact fact);
+/* Never NULL; VALUE_SET or VALUE_UNSET. A text that cannot be read as the fact's type is unset. */
+const Value *session_get(Session *session, Fact fact);
+/* What the MTA said, before normalising; empty when unset. */
+Slice session_raw(const Session *session, Fact fact);
+
+/* Fixes what `time`, `date` and `weekday` read. */
+void session_set_time(Session *session, const ClockMoment *moment);
+
+void session_reset_recipient(Session *session); /* recipient facts become unset */
+void session_reset_message(Session *session);   /* message and recipient facts too; empties the message arena */
+void session_reset(Session *session);           /* all of it, both arenas: as new */
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Session, session_free)
+
+#endif
