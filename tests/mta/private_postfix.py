@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""A private Postfix: own configuration, queue and data folders, loopback, a free port; started and removed by whoever needs it.
+
+    with PrivatePostfix({"smtpd_recipient_restrictions": "..."}) as postfix:
+        with SmtpClient(postfix.port) as client:
+            print(client.command("EHLO client.example.net"))
+
+Needs root (Postfix does) and Debian's postfix package; the system's own Postfix, running or not, is not touched. Local domain example.test with
+alice, bob, carol and postmaster; mail that is accepted goes to the discard(8) transport. XCLIENT is allowed from loopback, so that tests can come
+from any address.
+"""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+MAIN_CF = """\
+compatibility_level = 3.6
+queue_directory = {root}/queue
+data_directory = {root}/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+myhostname = mx.example.test
+mydomain = example.test
+mydestination =
+mynetworks =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+alias_maps =
+alias_database =
+local_recipient_maps =
+virtual_mailbox_domains = example.test, adelphia.net
+virtual_mailbox_maps = inline:{{ {{ alice@example.test = x }} {{ bob@example.test = x }} {{ carol@example.test = x }} {{ postmaster@example.test = x }} {{ forouzanb@adelphia.net = x }} }}
+virtual_transport = discard:
+local_transport = discard:
+default_transport = discard:
+relay_transport = discard:
+recipient_delimiter = +
+smtpd_authorized_xclient_hosts = 127.0.0.1
+smtpd_peername_lookup = no
+smtpd_client_connection_count_limit = 0
+smtpd_client_connection_rate_limit = 0
+maillog_file = {root}/mail.log
+maillog_file_prefixes = {root}
+smtpd_tls_security_level = none
+smtpd_recipient_restrictions = reject_unauth_destination
+smtputf8_enable = yes
+append_dot_mydomain = no
+"""
+
+MASTER_CF = """\
+{listen} inet n - n - {processes} smtpd
+postlog unix-dgram n - n - 1 postlogd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+discard unix - - n - - discard
+error unix - - n - - error
+retry unix - - n - - error
+proxymap unix - - n - - proxymap
+anvil unix - - n - 1 anvil
+showq unix n - n - - showq
+flush unix n - n 1000? 0 flush
+verify unix - - n - 1 verify
+"""
+
+
+def free_port():
+    """A port on 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition, what, seconds=30):
+    """Polls until condition() is true; its value is returned."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise RuntimeError(f"waited {seconds} s in vain: {what}")
+        time.sleep(0.02)
+
+
+def can_connect(port, host="127.0.0.1"):
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
+
+
+class PrivatePostfix:
+    """Settings are main.cf parameters that replace or add to the ones above."""
+
+    def __init__(self, settings=None, processes=50, root=None):
+        self.settings = settings or {}
+        self.processes = processes
+        self.root = root or tempfile.mkdtemp(prefix="private-postfix.")
+        self.port = free_port()
+        self.master = None
+
+    @staticmethod
+    def available():
+        return os.geteuid() == 0 and os.path.exists("/usr/lib/postfix/sbin/master")
+
+    @property
+    def config(self):
+        return os.path.join(self.root, "etc")
+
+    def start(self):
+        os.chmod(self.root, 0o755)
+        for folder in ("etc", "queue", "data"):
+            os.makedirs(os.path.join(self.root, folder), exist_ok=True)
+        shutil.chown(os.path.join(self.root, "data"), "postfix", "postfix")
+        with open(os.path.join(self.config, "main.cf"), "w", encoding="utf-8") as out:
+            text = MAIN_CF.format(root=self.root)
+            out.write("".join(line + "\n" for line in text.splitlines() if line.split(" =")[0] not in self.settings))
+            for name, value in self.settings.items():
+                out.write(f"{name} = {value}\n")
+        with open(os.path.join(self.config, "master.cf"), "w", encoding="utf-8") as out:
+            out.write(MASTER_CF.format(listen=f"127.0.0.1:{self.port}", processes=self.processes))
+        # postfix(1) makes the queue's folders and their permissions.
+        subprocess.run(["postfix", "-c", self.config, "check"], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        environment = dict(os.environ, MAIL_CONFIG=self.config)
+        self.master = subprocess.Popen(["/usr/lib/postfix/sbin/master", "-d", "-c", self.config], env=environment, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        wait_until(lambda: can_connect(self.port) or self.master.poll() is not None, "Postfix listens")
+        if self.master.poll() is not None:
+            raise RuntimeError("Postfix did not start: " + self.log())
+        return self
+
+    def log(self):
+        try:
+            with open(os.path.join(self.root, "mail.log"), encoding="utf-8", errors="replace") as text:
+                return text.read()
+        except OSError:
+            return ""
+
+    def stop(self, keep_files=False):
+        if self.master is not None and self.master.poll() is None:
+            self.master.send_signal(signal.SIGTERM)
+            try:
+                self.master.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.master.pid, signal.SIGKILL)
+                self.master.wait()
+        self.master = None
+        if not keep_files:
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class SmtpClient:
+    """SMTP as a person types it: command(line) sends it and returns the whole reply as text without the last line end."""
+
+    def __init__(self, port, host="127.0.0.1", timeout=60):
+        self.socket = socket.create_connection((host, port), timeout)
+        self.file = self.socket.makefile("rb")
+        self.greeting = self.reply()
+
+    def reply(self):
+        lines = []
+        while True:
+            line = self.file.readline()
+            if not line:
+                return "\n".join(lines) if lines else "(connection closed)"
+            lines.append(line.decode("utf-8", "replace").rstrip("\r\n"))
+            if lines[-1][3:4] != "-":
+                return "\n".join(lines)
+
+    def command(self, line):
+        try:
+            self.socket.sendall(line.encode("utf-8", "surrogateescape") + b"\r\n")
+            return self.reply()
+        except (BrokenPipeError, ConnectionResetError):
+            return "(connection closed)"
+
+    def send_message(self, text):
+        """What follows 354: lines, then the dot."""
+        return self.command(text.replace("\n", "\r\n") + "\r\n.")
+
+    def come_from(self, address, name="[UNAVAILABLE]", port=45678):
+        """XCLIENT: the session starts anew as if from this address."""
+        return self.command(f"XCLIENT ADDR={address} NAME={name} PORT={port}")
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
