@@ -29,6 +29,8 @@ void arena_free(Arena *arena);
 
 /* Zeroed, aligned for any type; never NULL; size 0 gives a unique pointer. */
 void *arena_alloc(Arena *arena, size_t size);
+/* The same for `count` objects of `size` bytes; a product that overflows ends the process. */
+void *arena_alloc_array(Arena *arena, size_t size, size_t count);
 /* Not zeroed, alignment 1: for text. */
 char *arena_alloc_text(Arena *arena, size_t size);
 /* `release(object)` is called at reset or free, the last one added first. */
@@ -37,7 +39,7 @@ void arena_on_reset(Arena *arena, ArenaRelease release, void *object);
 size_t arena_used(const Arena *arena);
 
 #define ARENA_NEW(arena, Type) ((Type *)arena_alloc((arena), sizeof(Type)))
-#define ARENA_NEW_ARRAY(arena, Type, count) ((Type *)arena_alloc((arena), sizeof(Type) * (size_t)(count)))
+#define ARENA_NEW_ARRAY(arena, Type, count) ((Type *)arena_alloc_array((arena), sizeof(Type), (size_t)(count)))
 
 char *arena_printf(Arena *arena, const char *format, ...) G_GNUC_PRINTF(2, 3);
 

@@ -38,7 +38,7 @@ typedef struct Diagnostic {
   DiagnosticLevel level;
   SourceSpan span;
   const char *message;  /* what was found and why that is wrong */
-  const char *expected; /* what was expected, the nearest name, the right form; may be NULL */
+  const char *expected; /* what was expected, the nearest name, the right form, as a whole sentence; may be NULL */
   SourceSpan also;      /* a second place ("first defined here"); source NULL when there is none */
   const char *also_message;
 } Diagnostic;
@@ -53,7 +53,10 @@ void source_position(SourceSpan span, unsigned *line, unsigned *column);
 /* The smallest span that covers both (same source). */
 SourceSpan source_span_join(SourceSpan first, SourceSpan last);
 
-/* Adds one; returns it so that expected/also can be set by the functions below. Beyond the limit the last entry becomes "too many errors". */
+/*
+ * Adds one; returns it (never NULL) so that expected/also can be set by the functions below. Beyond LIMIT_DIAGNOSTICS the last entry says
+ * "too many errors"; errors push out warnings.
+ */
 Diagnostic *diagnostics_error(Diagnostics *diagnostics, SourceSpan span, const char *format, ...) G_GNUC_PRINTF(3, 4);
 Diagnostic *diagnostics_warning(Diagnostics *diagnostics, SourceSpan span, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void diagnostic_expected(Diagnostics *diagnostics, Diagnostic *diagnostic, const char *format, ...) G_GNUC_PRINTF(3, 4);

@@ -19,14 +19,17 @@ typedef struct MailAddress {
 } MailAddress;
 
 /*
- * Reads what an MTA hands over: with or without <>, quoted or not, source route removed. Anything with a non-empty localpart is an
- * address, even without domain (Postfix accepts it); "" and "<>" are the null sender. False for bytes that cannot be one (controls,
- * NUL, longer than LIMIT_ADDRESS, unbalanced <>); *address is then untouched. Slices live in the arena or in `text`.
+ * Reads what an MTA hands over: with or without <>, quoted or not, source route removed. Anything with a localpart is an address, even
+ * without domain (Postfix accepts it); "" and "<>" are the null sender. Postfix's policy client sends addresses without their quotes, so a
+ * localpart may hold blanks, '@', '<' and all else; `""@x`, sent as "@x", is an address with an empty localpart (its text is `""@x`).
+ * A backslash outside quotes is removed only between <>, where the text is as the client wrote it.
+ * False for bytes that cannot be one (controls, NUL, longer than LIMIT_ADDRESS, '<' without '>' around the whole or the reverse);
+ * *address is then untouched. Slices live in the arena or in `text`.
  */
 bool mail_address_parse(Arena *arena, Slice text, MailAddress *address);
 bool mail_address_is_null(const MailAddress *address);
 bool mail_address_equal(const MailAddress *a, const MailAddress *b);
-/* The part of the localpart behind the first '+'; false when there is none. *user is what stands before it. */
+/* The part of the localpart behind the first '+'; false when there is none or nothing stands before it. *user is what stands before it. */
 bool mail_address_extension(const MailAddress *address, Slice *user, Slice *extension);
 
 /* Normal form of a domain or host name: lower case, A-labels, without trailing dot. What cannot be converted is kept in lower case. */

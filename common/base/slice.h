@@ -60,7 +60,10 @@ Slice slice_from_offset(Slice slice, size_t start);
 Slice slice_split(Slice slice, char separator, Slice *rest, bool *found);
 /* A whole decimal integer with optional '-', nothing else; false on empty, junk or overflow. */
 bool slice_to_int(Slice slice, int64_t *value);
-/* FNV-1a with a seed of the process (slice_seed_hash, called once at start; tests may fix it). */
+/*
+ * SipHash-1-3 under a key of the process: strangers cannot choose colliding keys. The key is random from the start of the process;
+ * slice_seed_hash fixes it (tests, before any other thread and any hash).
+ */
 uint64_t slice_hash(Slice slice);
 uint64_t slice_hash_fold(Slice slice);
 void slice_seed_hash(uint64_t seed);
