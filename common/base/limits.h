@@ -38,6 +38,9 @@ enum {
   LIMIT_REGEX_DEPTH = 1000,         /* PCRE2 depth limit */
   LIMIT_WAITING_CALLBACKS = 256,    /* milter callbacks that hold a thread while look-ups are out */
   LIMIT_CACHE_ENTRIES = 100000,     /* answers kept by the look-up scheduler */
+  LIMIT_CACHE_BYTES = 64 * 1024 * 1024, /* and their size */
+  LIMIT_LOOKUP_SECONDS = 30,        /* after which a look-up without an answer is pending no longer */
+  LIMIT_FAILURE_SECONDS = 5,        /* for which a failed look-up is not asked again */
   LIMIT_INSTANCES = 65536,          /* messages that the policy door remembers */
   LIMIT_INSTANCE_SECONDS = 3600,
   LIMIT_QUOTE = 120,                /* bytes of a stranger's text quoted in a log line */

@@ -3,6 +3,8 @@
  *
  * The hash key is the only file-scope variable; it is set before main and by tests.
  */
+#include "config.h"
+
 #include "common/base/slice.h"
 
 #include <sys/random.h>
