@@ -32,7 +32,7 @@ void session_set_value(Session *session, Fact fact, const Value *value);
 void session_unset(Session *session, Fact fact);
 /* Never NULL; VALUE_SET or VALUE_UNSET. A text that cannot be read as the fact's type is unset. */
 const Value *session_get(Session *session, Fact fact);
-/* What the MTA said, before normalising; empty when unset. */
+/* What the MTA said, before normalising; empty when it said nothing (or a sentinel). A text that cannot be read as the fact's type is still told here. */
 Slice session_raw(const Session *session, Fact fact);
 
 /* Fixes what `time`, `date` and `weekday` read. */

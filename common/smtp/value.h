@@ -92,6 +92,9 @@ Slice value_format(Arena *arena, const Value *value);
 /* A copy whose texts live in the arena. */
 Value value_copy(Arena *arena, const Value *value);
 
+/* A copy of the list whose texts live in the arena. */
+const Failure *failures_copy(Arena *arena, const Failure *failures);
+
 /*
  * Reads a text as a value of `type`, as in files of tables and quoted strings in rules; `text` must outlive the value or be in the arena.
  * On failure false, and *problem (a static text such as "host bits are set") with *right_form (in the arena, or empty) for the message.

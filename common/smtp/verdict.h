@@ -17,6 +17,9 @@ typedef enum Outcome {
 } Outcome;
 enum { OUTCOME_COUNT = OUTCOME_DISCARD + 1 };
 
+typedef uint8_t OutcomeSet;
+#define OUTCOME_BIT(outcome) ((OutcomeSet)(1u << (outcome)))
+
 const char *outcome_name(Outcome outcome); /* "tempfail" */
 
 typedef enum EffectKind {
@@ -31,7 +34,11 @@ enum {
 #undef EFFECT
 };
 
+typedef uint16_t EffectSet;
+#define EFFECT_BIT(effect) ((EffectSet)(1u << (effect)))
+
 const char *effect_name(EffectKind kind);
+const char *effect_sentence(EffectKind kind);
 bool effect_is_whole_message(EffectKind kind);
 
 typedef struct Effect {

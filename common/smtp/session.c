@@ -1,0 +1,264 @@
+/*
+ * session.c: one slot a fact, and bits that say which slots hold something: a reset clears bits, not slots.
+ *
+ * Made for the policy door, which sets some 25 facts a request and whose rules read three of them: setting looks for the sentinels and keeps
+ * the slice, reading converts and keeps the value. Copied texts re-use their slot's buffer while it is large enough, so that
+ * a client cannot grow a session by saying the same command for ever.
+ */
+#include "common/smtp/session.h"
+
+#include "common/base/limits.h"
+
+typedef uint64_t FactSet;
+G_STATIC_ASSERT(FACT_COUNT <= 64);
+#define FACT_BIT(fact) (UINT64_C(1) << (fact))
+
+typedef struct Slot {
+  Slice raw;
+  Value value;
+  char *buffer; /* of session_set; valid when the fact is in session->buffered */
+  size_t capacity;
+} Slot;
+
+struct Session {
+  FactSet present;   /* has a raw text or a value */
+  FactSet converted; /* its value is in the slot, set or (unreadable) unset */
+  FactSet buffered;
+  Door door;
+  Arena *arena, *message_arena; /* made when first needed */
+  Slot slots[FACT_COUNT];
+};
+
+/* What a fact that no one set reads as: unset, of its type. */
+static const Value unset_values[FACT_COUNT] = {
+#define FACT(symbol, name, type, scope, phases, policy, milter, empty, normal, sentence) {VALUE_UNSET, TYPE_##type, {.number = 0}},
+#include "common/smtp/fact.def"
+#undef FACT
+};
+
+static const FactSet recipient_facts = 0
+#define FACT(symbol, name, type, scope, phases, policy, milter, empty, normal, sentence) \
+  | (SCOPE_##scope == SCOPE_RECIPIENT ? FACT_BIT(FACT_##symbol) : 0)
+#include "common/smtp/fact.def"
+#undef FACT
+    ;
+
+static const FactSet message_facts = 0
+#define FACT(symbol, name, type, scope, phases, policy, milter, empty, normal, sentence) \
+  | (SCOPE_##scope != SCOPE_SESSION ? FACT_BIT(FACT_##symbol) : 0)
+#include "common/smtp/fact.def"
+#undef FACT
+    ;
+
+Session *session_new(Door door) {
+  Session *session = g_new(Session, 1);
+  session->present = session->converted = session->buffered = 0;
+  session->door = door;
+  session->arena = session->message_arena = NULL;
+  return session;
+}
+
+void session_free(Session *session) {
+  if (session == NULL) {
+    return;
+  }
+  arena_free(session->message_arena);
+  arena_free(session->arena);
+  g_free(session);
+}
+
+Door session_door(const Session *session) {
+  return session->door;
+}
+
+Arena *session_arena(Session *session) {
+  if (session->arena == NULL) {
+    session->arena = arena_new(0);
+  }
+  return session->arena;
+}
+
+Arena *session_message_arena(Session *session) {
+  if (session->message_arena == NULL) {
+    session->message_arena = arena_new(0);
+  }
+  return session->message_arena;
+}
+
+static Arena *arena_of(Session *session, Fact fact) {
+  return message_facts & FACT_BIT(fact) ? session_message_arena(session) : session_arena(session);
+}
+
+static bool is_zero(Slice text) {
+  for (size_t i = 0; i < text.length; i++) {
+    if (text.data[i] != '0') {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool is_sentinel(FactSentinel empty, Slice raw) {
+  switch (empty) {
+    case SENTINEL_EMPTY:
+      return slice_is_empty(raw);
+    case SENTINEL_NEVER:
+      return false;
+    case SENTINEL_UNKNOWN_NAME:
+      return slice_is_empty(raw) || raw.data[0] == '[' || slice_equal_fold(raw, SLICE_LITERAL("unknown"));
+    case SENTINEL_ZERO:
+      return is_zero(raw);
+  }
+  g_assert_not_reached();
+}
+
+static bool is_too_long(const FactInfo *info, Slice raw) {
+  return raw.length > (info->type == TYPE_ADDRESS ? LIMIT_ADDRESS : LIMIT_FACT);
+}
+
+bool session_borrow(Session *session, Fact fact, Slice raw) {
+  const FactInfo *info = fact_info(fact);
+  session->converted &= ~FACT_BIT(fact);
+  if (is_sentinel(info->empty, raw)) {
+    session->present &= ~FACT_BIT(fact);
+    return true;
+  }
+  if (is_too_long(info, raw)) {
+    session->present &= ~FACT_BIT(fact);
+    return false;
+  }
+  session->slots[fact].raw = raw;
+  session->present |= FACT_BIT(fact);
+  return true;
+}
+
+bool session_set(Session *session, Fact fact, Slice raw) {
+  if (!session_borrow(session, fact, raw)) {
+    return false;
+  }
+  if ((session->present & FACT_BIT(fact)) == 0 || raw.length == 0) {
+    return true;
+  }
+  Slot *slot = &session->slots[fact];
+  if ((session->buffered & FACT_BIT(fact)) == 0 || slot->capacity < raw.length) {
+    size_t capacity = 32;
+    while (capacity < raw.length) {
+      capacity *= 2;
+    }
+    slot->buffer = arena_alloc_text(arena_of(session, fact), capacity);
+    slot->capacity = capacity;
+    session->buffered |= FACT_BIT(fact);
+  }
+  memmove(slot->buffer, raw.data, raw.length);
+  slot->raw = slice_make(slot->buffer, raw.length);
+  return true;
+}
+
+void session_set_value(Session *session, Fact fact, const Value *value) {
+  if (value->state != VALUE_SET) {
+    session_unset(session, fact);
+    return;
+  }
+  g_assert(value->type == fact_info(fact)->type);
+  Arena *arena = arena_of(session, fact);
+  Slot *slot = &session->slots[fact];
+  slot->value = value_copy(arena, value);
+  slot->raw = value_format(arena, value);
+  session->present |= FACT_BIT(fact);
+  session->converted |= FACT_BIT(fact);
+}
+
+void session_unset(Session *session, Fact fact) {
+  session->present &= ~FACT_BIT(fact);
+  session->converted &= ~FACT_BIT(fact);
+}
+
+/* The common case: lower-case ASCII letters, digits, '-', '_', dots, none at the end. Needs no copy. */
+static bool domain_is_normal(Slice text) {
+  for (size_t i = 0; i < text.length; i++) {
+    char byte = text.data[i];
+    if (!g_ascii_islower(byte) && !g_ascii_isdigit(byte) && byte != '.' && byte != '-' && byte != '_') {
+      return false;
+    }
+  }
+  return text.length > 0 && text.data[text.length - 1] != '.';
+}
+
+static Value convert(Session *session, Fact fact, Slice raw) {
+  const FactInfo *info = fact_info(fact);
+  Value value = unset_values[fact];
+  const char *problem;
+  Slice right_form;
+  if (info->type == TYPE_DOMAIN) {
+    /* Whatever a client says in HELO is its name: no check of its form, rules do that. */
+    value.as.text = domain_is_normal(raw) ? raw : domain_normalize(arena_of(session, fact), raw);
+    value.state = slice_is_empty(value.as.text) ? VALUE_UNSET : VALUE_SET;
+  } else if (info->type == TYPE_ENUM) {
+    int index = fact_enum_index(fact, raw);
+    if (index >= 0) {
+      value.state = VALUE_SET;
+      value.as.text = slice_from(info->enum_names[index]);
+    }
+  } else if (info->type == TYPE_STRING) {
+    value.state = VALUE_SET;
+    value.as.text = raw;
+  } else if (!value_parse(arena_of(session, fact), info->type, raw, &value, &problem, &right_form)) {
+    value = unset_values[fact];
+  }
+  return value;
+}
+
+const Value *session_get(Session *session, Fact fact) {
+  if ((session->present & FACT_BIT(fact)) == 0) {
+    return &unset_values[fact];
+  }
+  Slot *slot = &session->slots[fact];
+  if ((session->converted & FACT_BIT(fact)) == 0) {
+    slot->value = convert(session, fact, slot->raw);
+    session->converted |= FACT_BIT(fact);
+  }
+  return &slot->value;
+}
+
+Slice session_raw(const Session *session, Fact fact) {
+  return session->present & FACT_BIT(fact) ? session->slots[fact].raw : SLICE_EMPTY;
+}
+
+static void set_time_fact(Session *session, Fact fact, Value value) {
+  session->slots[fact].value = value;
+  session->slots[fact].raw = SLICE_EMPTY; /* no MTA said it */
+  session->present |= FACT_BIT(fact);
+  session->converted |= FACT_BIT(fact);
+}
+
+void session_set_time(Session *session, const ClockMoment *moment) {
+  int64_t date = (int64_t)moment->year * 10000 + moment->month * 100 + moment->day;
+  const char *weekday = fact_info(FACT_WEEKDAY)->enum_names[moment->weekday - 1];
+  set_time_fact(session, FACT_TIME, (Value){VALUE_SET, TYPE_TIME, {.number = moment->second_of_day}});
+  set_time_fact(session, FACT_DATE, (Value){VALUE_SET, TYPE_DATE, {.number = date}});
+  set_time_fact(session, FACT_WEEKDAY, (Value){VALUE_SET, TYPE_ENUM, {.text = slice_from(weekday)}});
+}
+
+void session_reset_recipient(Session *session) {
+  session->present &= ~recipient_facts;
+  session->converted &= ~recipient_facts;
+}
+
+void session_reset_message(Session *session) {
+  session->present &= ~message_facts;
+  session->converted &= ~message_facts;
+  session->buffered &= ~message_facts;
+  if (session->message_arena) {
+    arena_reset(session->message_arena);
+  }
+}
+
+void session_reset(Session *session) {
+  session->present = session->converted = session->buffered = 0;
+  if (session->message_arena) {
+    arena_reset(session->message_arena);
+  }
+  if (session->arena) {
+    arena_reset(session->arena);
+  }
+}
