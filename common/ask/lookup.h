@@ -29,7 +29,7 @@ typedef enum AnswerState { ANSWER_FOUND, ANSWER_NOT_FOUND, ANSWER_FAILED } Answe
 typedef struct Answer {
   gint references;
   AnswerState state;
-  const char *reason;      /* of ANSWER_FAILED: "timed out", "SERVFAIL"; static or owned */
+  const char *reason;      /* of ANSWER_FAILED: "timed out", "SERVFAIL"; NULL otherwise */
   unsigned ttl_seconds;    /* how long it may be kept; 0: not at all */
   unsigned took_ms;        /* from asking to answering (explain, statistics) */
   bool from_cache;
@@ -48,8 +48,8 @@ typedef struct Question Question;
 
 /*
  * A backend answers questions of one kind: DNS, a store, a scripted fake. `start` is called on the look-up thread and must not
- * block; it ends, now or later but on that same thread, in exactly one question_answer(). `cancel` (may be NULL) tells that nobody waits any more;
- * the backend may go on: a late answer still fills the cache.
+ * block; it ends, now or later but on that same thread, in exactly one question_answer(). The question is borrowed for the call: a backend that answers
+ * later takes a reference and drops it afterwards. It is not told when nobody waits any more: a late answer still fills the cache.
  */
 typedef struct LookupBackend {
   const char *name; /* "dns" */
@@ -64,7 +64,8 @@ struct Question {
   const char *key;       /* NUL-terminated and canonical: "4.3.2.127.zen.example.org A"; a stateful one holds the event id too */
   size_t key_length;
   guint hash;
-  gint64 asked_at;       /* monotonic ns, when it went to the backend */
+  gint64 asked_at;       /* monotonic ns, when it went to the backend; set by the scheduler */
+  void *scheduler;       /* the scheduler's own */
 };
 
 /* Transfer full. `key` is copied. */

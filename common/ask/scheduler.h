@@ -5,6 +5,8 @@
  * in flight, keeps answers for their time to live (positive and negative; failures for a few seconds so that a dead server is not asked for each mail),
  * and bounds what is pending (LIMIT_PENDING_LOOKUPS: a further question fails at once with "too many look-ups are pending").
  * The deadline is the asker's: it closes or stops listening to its box; the answer then still fills the cache. A stateful question is never joined or cached.
+ * Behind the askers' deadlines stands one of its own (LIMIT_LOOKUP_SECONDS): a backend that has not answered by then holds no pending slot any longer, those who still wait get
+ * ANSWER_FAILED "no answer within 30 s"; if it answers later, that still fills the cache.
  *
  * Answers come to an AnswerBox: reference counted, thread-safe; the scheduler puts, the owner takes.
  */
@@ -25,34 +27,52 @@ typedef void (*AnswerBoxNotify)(void *data);
 AnswerBox *answer_box_new(AnswerBoxNotify notify, void *data);
 AnswerBox *answer_box_ref(AnswerBox *box);
 void answer_box_unref(AnswerBox *box);
-/* After this returns, notify is not called any more and answers are thrown away. */
+/* After this returns, notify is not called any more and answers are thrown away. Waits for a notify that is under way: never call it from notify. */
 void answer_box_close(AnswerBox *box);
+bool answer_box_is_open(AnswerBox *box);
 /* The next answer, or false when there is none. *question and *answer are transferred full. */
 bool answer_box_take(AnswerBox *box, Question **question, Answer **answer);
 /* Waits until there is an answer, answer_box_wake was called, or monotonic time (g_get_monotonic_time, us) reaches `until`; true when there is an answer. */
 bool answer_box_wait(AnswerBox *box, gint64 until);
 void answer_box_wake(AnswerBox *box);
-/* For fakes and tests. */
+/* For the scheduler, fakes and tests: takes references of its own; the caller holds one to the box until this returns. */
 void answer_box_put(AnswerBox *box, Question *question, Answer *answer);
 
 typedef struct Scheduler Scheduler;
 
 typedef struct SchedulerCounts {
-  uint64_t asked, cached, joined, failed, late, refused;
-  uint64_t pending, entries;
+  uint64_t asked;    /* calls of scheduler_ask; each is cached, joined, refused or goes to its backend */
+  uint64_t cached;   /* answered from the cache */
+  uint64_t joined;   /* joined to an equal question in flight */
+  uint64_t failed;   /* answers of backends that were failures, and those that never came in time */
+  uint64_t late;     /* answers that came when nobody was listening any more */
+  uint64_t refused;  /* too many were pending */
+  uint64_t pending;  /* at the backends now */
+  uint64_t entries;  /* in the cache now */
 } SchedulerCounts;
 
-/* Starts the look-up thread (all signals blocked in it). */
+/* Starts the look-up thread (all signals blocked in it) on the system's clock. */
 Scheduler *scheduler_new(GError **error);
-/* Stops the thread, drops what is pending (boxes get ANSWER_FAILED "stopping"). Takes NULL. */
+/*
+ * On another clock, borrowed: what is kept and what is overdue is measured by its monotonic time. A clock that was moved is looked at when the thread wakes next
+ * (scheduler_run_on_thread wakes it).
+ */
+Scheduler *scheduler_new_with_clock(Clock *clock, GError **error);
+/* Stops the thread, drops what is pending (boxes get ANSWER_FAILED "stopping"). Backends must be gone from the loop. Takes NULL. */
 void scheduler_free(Scheduler *scheduler);
 /* The loop of the look-up thread; only for backends, from scheduler_run_on_thread or their start(). */
 uv_loop_t *scheduler_loop(Scheduler *scheduler);
-/* Runs `function(data)` on the look-up thread and waits for its end (setting up and taking down backends). */
+/*
+ * Runs `function(data)` on the look-up thread and waits for its end (setting up and taking down backends). Questions asked before are with their
+ * backends by then. On the look-up thread itself it is a plain call.
+ */
 void scheduler_run_on_thread(Scheduler *scheduler, void (*function)(void *data), void *data);
 /* Any thread. The answer comes to the box, perhaps before this returns. */
 void scheduler_ask(Scheduler *scheduler, Question *question, AnswerBox *box);
-/* Look-up thread only: backends end each question with this, once. Takes over `answer`. */
+/*
+ * Look-up thread only: backends end each question with this, once. Takes over `answer`, whose only reference it must be. The question is borrowed: a backend that answers after
+ * its start() has returned holds a reference of its own.
+ */
 void question_answer(Question *question, Answer *answer);
 SchedulerCounts scheduler_counts(Scheduler *scheduler);
 

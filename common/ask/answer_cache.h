@@ -1,0 +1,29 @@
+/*
+ * answer_cache.h: answers kept for their time to live.
+ *
+ * Holds found, not found and failed answers by question. Bounded by entries and by bytes: past either, the answer that was used longest ago goes.
+ * Time is given by the caller (monotonic nanoseconds). Confined: the scheduler's lock guards it.
+ */
+#ifndef COMMON_ASK_ANSWER_CACHE_H
+#define COMMON_ASK_ANSWER_CACHE_H
+
+#include "common/ask/lookup.h"
+
+typedef struct AnswerCache AnswerCache;
+
+AnswerCache *answer_cache_new(size_t entries_max, size_t bytes_max);
+void answer_cache_free(AnswerCache *cache); /* takes NULL */
+
+/* The kept answer, transfer full, marked `from_cache`; NULL when there is none that is still good. */
+Answer *answer_cache_find(AnswerCache *cache, const Question *question, int64_t now);
+/*
+ * Keeps `answer` for `seconds` (0: not at all). A failure never replaces a good answer that is still fresh: a late SERVFAIL says nothing against it.
+ * What is kept is a copy of the answer's fields that shares its payload.
+ */
+void answer_cache_put(AnswerCache *cache, Question *question, const Answer *answer, unsigned seconds, int64_t now);
+size_t answer_cache_entries(const AnswerCache *cache);
+size_t answer_cache_bytes(const AnswerCache *cache);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(AnswerCache, answer_cache_free)
+
+#endif

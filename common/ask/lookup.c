@@ -1,0 +1,84 @@
+/*
+ * lookup.c: questions and answers as reference-counted objects.
+ */
+#include "common/ask/lookup.h"
+
+const char *lookup_class_name(LookupClass lookup_class) {
+  switch (lookup_class) {
+    case LOOKUP_HERE:
+      return "here";
+    case LOOKUP_AHEAD:
+      return "ahead";
+    case LOOKUP_REACHED:
+      return "reached";
+    case LOOKUP_STATEFUL:
+      return "stateful";
+  }
+  g_assert_not_reached();
+}
+
+Answer *answer_new(AnswerState state, GBytes *payload, unsigned ttl_seconds) {
+  Answer *answer = g_new0(Answer, 1);
+  answer->references = 1;
+  answer->state = state;
+  answer->payload = payload ? g_bytes_ref(payload) : NULL;
+  answer->ttl_seconds = ttl_seconds;
+  return answer;
+}
+
+Answer *answer_new_failed(const char *reason) {
+  g_assert(reason != NULL);
+  Answer *answer = answer_new(ANSWER_FAILED, NULL, 0);
+  answer->owned_reason = g_strdup(reason);
+  answer->reason = answer->owned_reason;
+  return answer;
+}
+
+Answer *answer_ref(Answer *answer) {
+  g_atomic_int_inc(&answer->references);
+  return answer;
+}
+
+void answer_unref(Answer *answer) {
+  if (!answer || !g_atomic_int_dec_and_test(&answer->references)) {
+    return;
+  }
+  g_clear_pointer(&answer->payload, g_bytes_unref);
+  g_free(answer->owned_reason);
+  g_free(answer);
+}
+
+Question *question_new(const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key) {
+  g_assert(backend != NULL);
+  /* The key stands behind the object: one allocation a question. */
+  Question *question = g_malloc0(sizeof(Question) + key.length + 1);
+  char *text = (char *)(question + 1);
+  if (key.length > 0) {
+    memcpy(text, key.data, key.length);
+  }
+  question->references = 1;
+  question->backend = backend;
+  question->backend_self = backend_self;
+  question->lookup_class = lookup_class;
+  question->key = text;
+  question->key_length = key.length;
+  uint64_t hash = slice_hash(key);
+  question->hash = (guint)(hash ^ (hash >> 32)) ^ g_direct_hash(backend_self);
+  return question;
+}
+
+Question *question_ref(Question *question) {
+  g_atomic_int_inc(&question->references);
+  return question;
+}
+
+void question_unref(Question *question) {
+  if (question && g_atomic_int_dec_and_test(&question->references)) {
+    g_free(question);
+  }
+}
+
+bool question_equal(const Question *a, const Question *b) {
+  return a == b || (a->hash == b->hash && a->backend == b->backend && a->backend_self == b->backend_self &&
+                    slice_equal(slice_make(a->key, a->key_length), slice_make(b->key, b->key_length)));
+}
