@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+"""What a policy hop costs, as ratios in one run against null responders. Run from the build folder: tests/bench/compare.py [PART ...] [--runs N]
+
+Parts: policy (mailreeve-policyd against policy_null), instructions (callgrind, user space), milter (mailreeve-milter against milter_null), rounds, postfix
+(sessions through a private Postfix, as root), memory, dns. Without a part: all of them. Runs are interleaved, ours and the null responder in turn;
+the table prints medians. CPU is user and system time of the server's process; the machine's speed cancels out in the ratios, its noise does not: read the spread
+(least and greatest ratio of a pair) too.
+"""
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "mta"))
+sys.dont_write_bytecode = True
+
+from daemons import Daemon, Folder, program  # noqa: E402
+from private_postfix import PrivatePostfix, SmtpClient, can_connect, free_port, wait_until  # noqa: E402
+
+POLICYD = "policy/mailreeve-policyd"
+MILTER = "milter/mailreeve-milter"
+
+
+class Null:
+    """A null responder on a port of its own."""
+
+    def __init__(self, name, *arguments):
+        self.port = free_port()
+        self.process = subprocess.Popen([program(f"tests/bench/{name}"), str(self.port), *arguments])
+        wait_until(lambda: can_connect(self.port), f"{name} listens")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+
+def cpu_seconds(pid):
+    """User and system time of all threads of a process so far, from the scheduler's own count of nanoseconds."""
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as text:
+            total += int(text.read().split()[0])
+    return total / 1e9
+
+
+def resident_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as text:
+        return int(re.search(r"VmRSS:\s+(\d+)", text.read())[1])
+
+
+def measure(load, server_pid, *arguments):
+    """Runs a load program; its figures as floats, with the server's CPU seconds."""
+    before = cpu_seconds(server_pid)
+    output = subprocess.run([program(f"tests/bench/{load}"), *map(str, arguments)], check=True, capture_output=True, text=True).stdout
+    figures = {key: value for key, value in re.findall(r"(\w+)=(\S+)", output)}
+    figures["cpu"] = cpu_seconds(server_pid) - before
+    return figures
+
+
+def request(number):
+    """A request with all attributes, 656 bytes, the sender and the client another one each time."""
+    lines = ["request=smtpd_access_policy", "protocol_state=RCPT", "protocol_name=ESMTP", f"client_address=192.0.2.{number % 250 + 1}",
+             f"client_name=mail{number % 1000:03d}.adelphia.net", "client_port=45678", f"reverse_client_name=mail{number % 1000:03d}.adelphia.net",
+             "server_address=127.0.0.1", "server_port=25", f"helo_name=mail{number % 1000:03d}.adelphia.net", f"sender=user{number:06d}@adelphia.net",
+             "recipient=alice+ext@example.test", "recipient_count=0", "queue_id=", f"instance=2181.6b044141.a6e25.{number:06x}", "size=0", "etrn_domain=",
+             "stress=", "sasl_method=", "sasl_username=", "sasl_sender=", "ccert_subject=", "ccert_issuer=", "ccert_fingerprint=",
+             "ccert_pubkey_fingerprint=", "encryption_protocol=", "encryption_cipher=", "encryption_keysize=0", "policy_context=x"]
+    return "\n".join(lines) + "\n\n"
+
+
+def row(name, ours, null, target):
+    """Prints medians, the median of the ratios pair by pair, their spread, and what was to be shown."""
+    ratios = [a / b for a, b in zip(ours, null)]
+    middle = statistics.median(ratios)
+    print(f"{name:46} {statistics.median(ours):12.2f} {statistics.median(null):12.2f} {middle:7.3f}  {min(ratios):.3f}..{max(ratios):.3f}  {target}")
+    return middle
+
+
+def head(title, base):
+    print(f"\n{title}\n{'':46} {'mailreeve':>12} {base:>12} {'ratio':>7}  spread        target")
+
+
+def part_policy(folder, runs):
+    path = folder.write("requests", "".join(request(n) for n in range(1000)))
+    rules = folder.write("ten.rules", read("ten.rules"))
+    head("policy daemon, ten rules, against the null responder", "null")
+    with Daemon(POLICYD, folder, rules) as ours, Null("policy_null") as null:
+        for connections in (8, 128):
+            a, b = [], []
+            for _ in range(runs):
+                a.append(measure("policy_load", ours.process.pid, ours.port, connections, 100000, path))
+                b.append(measure("policy_load", null.process.pid, null.port, connections, 100000, path))
+            label = f"{connections} connections, "
+            row(label + "CPU us a request", [10 * f["cpu"] for f in a], [10 * f["cpu"] for f in b], "<= 1.5")
+            row(label + "requests a second", [float(f["per_second"]) for f in a], [float(f["per_second"]) for f in b], ">= 0.7")
+            row(label + "p99 us", [float(f["p99_us"]) for f in a], [float(f["p99_us"]) for f in b], "<= 1.5")
+            assert all(f["ruled"] == "0" for f in a), "a rule matched"
+
+
+def instructions(command, port, log, path, count):
+    """User-space instructions of a server while it answers `count` requests: callgrind's total."""
+    process = subprocess.Popen(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={log}", *command],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: can_connect(port), "the server under callgrind listens", 120)
+    subprocess.run([program("tests/bench/policy_load"), str(port), "1", str(count), path], check=True, stdout=subprocess.DEVNULL)
+    process.terminate()
+    process.wait()
+    with open(log, encoding="utf-8") as text:
+        return int(re.search(r"Collected\s*:\s*(\d+)", text.read())[1])
+
+
+def part_instructions(folder, _):
+    if shutil.which("valgrind") is None:
+        print("\ninstructions: valgrind is not installed, left out")
+        return
+    path = folder.write("requests", "".join(request(n) for n in range(1000)))
+    rules = folder.write("ten.rules", read("ten.rules"))
+    log = os.path.join(folder.path, "callgrind.log")
+    figures = []
+    for name in ("mailreeve-policyd", "null"):
+        totals = []
+        for count in (2000, 12000):
+            port = free_port()
+            command = ([program(POLICYD), "--foreground", "--rules", rules, "--listen", f"inet:127.0.0.1:{port}"] if name != "null"
+                       else [program("tests/bench/policy_null"), str(port)])
+            totals.append(instructions(command, port, log, path, count))
+        figures.append((totals[1] - totals[0]) / 10000)
+    print(f"\nuser-space instructions a request (callgrind): mailreeve-policyd {figures[0]:.0f}, null responder {figures[1]:.0f}")
+
+
+def part_milter(folder, runs):
+    rules = folder.write("ten.rules", read("ten.rules"))
+    head("milter, ten rules, against a libmilter filter with the same steps", "null")
+    with Daemon(MILTER, folder, rules) as ours:
+        steps = measure("milter_load", ours.process.pid, ours.port, 10, 1, "a@adelphia.net")["steps"]
+        with Null("milter_null", steps) as null:
+            a, b = [], []
+            for _ in range(runs):
+                a.append(measure("milter_load", ours.process.pid, ours.port, 10000, 8, "a@adelphia.net"))
+                b.append(measure("milter_load", null.process.pid, null.port, 10000, 8, "a@adelphia.net"))
+            assert all(f["refused"] == "0" and f["steps"] == steps for f in a + b)
+            row("CPU us a message", [100 * f["cpu"] for f in a], [100 * f["cpu"] for f in b], "<= 1.15")
+            row("messages a second", [float(f["per_second"]) for f in a], [float(f["per_second"]) for f in b], "")
+
+
+def part_rounds(folder, _):
+    rules = folder.write("rcpt.rules", read("rcpt.rules"))
+    with Daemon(MILTER, folder, rules) as ours:
+        figures = measure("milter_load", ours.process.pid, ours.port, 1, 1, "a@adelphia.net")
+        print(f"\nround trips of a one-recipient message, rules at rcpt only: {figures['round_trips']} (target: 3)")
+        assert figures["round_trips"] == "3"
+
+
+def rcpt_sessions(port, sessions, clients=8):
+    """RCPT-only sessions a second from a few clients at once."""
+    left = [sessions]
+    lock = threading.Lock()
+
+    def client():
+        while True:
+            with lock:
+                if left[0] == 0:
+                    return
+                left[0] -= 1
+            with SmtpClient(port) as smtp:
+                for line in ("EHLO client.example.net", "MAIL FROM:<a@adelphia.net>", "RCPT TO:<alice@example.test>"):
+                    assert smtp.command(line).startswith("250"), line
+                smtp.command("QUIT")
+
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    start = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sessions / (time.monotonic() - start)
+
+
+def part_postfix(folder, runs):
+    if not PrivatePostfix.available():
+        print("\npostfix: needs root and Postfix, left out")
+        return
+    rules = folder.write("ten.rules", read("ten.rules"))
+    head("RCPT-only sessions through a private Postfix", "no policy")
+    with Daemon(POLICYD, folder, rules) as policyd, Daemon(MILTER, folder, rules) as milter:
+        check = f"reject_unauth_destination, check_policy_service inet:127.0.0.1:{policyd.port}"
+        with PrivatePostfix() as plain, PrivatePostfix({"smtpd_recipient_restrictions": check}) as policy, \
+                PrivatePostfix({"smtpd_milters": f"inet:127.0.0.1:{milter.port}"}) as through_milter:
+            ports = (plain.port, policy.port, through_milter.port)
+            for port in ports:
+                rcpt_sessions(port, 200)
+            rates = [[rcpt_sessions(port, 1500) for port in ports] for _ in range(runs)]
+            row("sessions a second, policy door", [r[1] for r in rates], [r[0] for r in rates], ">= 0.9")
+            row("sessions a second, milter", [r[2] for r in rates], [r[0] for r in rates], "")
+
+
+def part_memory(folder, _):
+    rules = folder.write("ten.rules", read("ten.rules"))
+    import socket
+    with Daemon(POLICYD, folder, rules) as ours:
+        start = resident_kib(ours.process.pid)
+        path = folder.write("requests", "".join(request(n) for n in range(10)))
+        measure("policy_load", ours.process.pid, ours.port, 8, 5000, path)
+        before = resident_kib(ours.process.pid)
+        text = request(1).encode()
+        idle = []
+        for _ in range(5000):
+            connection = socket.create_connection(("127.0.0.1", ours.port))
+            connection.sendall(text)
+            assert connection.recv(100).startswith(b"action=")
+            idle.append(connection)
+        after = resident_kib(ours.process.pid)
+        for connection in idle:
+            connection.close()
+        print(f"\nmemory: {start / 1024:.1f} MiB resident at start with ten rules (target: < 25); "
+              f"{(after - before) / 5000:.2f} KiB an idle policy connection, of 5,000 that have asked once (target: <= 8)")
+    with Daemon(MILTER, folder, rules) as ours:
+        print(f"memory: mailreeve-milter {resident_kib(ours.process.pid) / 1024:.1f} MiB resident at start with ten rules")
+
+
+def read(name):
+    with open(os.path.join(HERE, name), encoding="utf-8") as text:
+        return text.read()
+
+
+PARTS = {"policy": part_policy, "instructions": part_instructions, "milter": part_milter, "rounds": part_rounds, "postfix": part_postfix,
+         "memory": part_memory}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], default=[])
+    parser.add_argument("--runs", type=int, default=5)
+    arguments = parser.parse_args()
+    print(f"{os.cpu_count()} processors, {arguments.runs} interleaved runs, medians")
+    for name in arguments.parts or PARTS:
+        with Folder() as folder:
+            PARTS[name](folder, arguments.runs)
+
+
+if __name__ == "__main__":
+    main()
