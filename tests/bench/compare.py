@@ -69,11 +69,12 @@ def measure(load, server_pid, *arguments):
 def request(number):
     """A request with all attributes, 656 bytes, the sender and the client another one each time."""
     lines = ["request=smtpd_access_policy", "protocol_state=RCPT", "protocol_name=ESMTP", f"client_address=192.0.2.{number % 250 + 1}",
-             f"client_name=mail{number % 1000:03d}.adelphia.net", "client_port=45678", f"reverse_client_name=mail{number % 1000:03d}.adelphia.net",
+             f"client_name=mail{number % 1000:03d}.adelphia.net", "client_port=4567", f"reverse_client_name=mail{number % 1000:03d}.adelphia.net",
              "server_address=127.0.0.1", "server_port=25", f"helo_name=mail{number % 1000:03d}.adelphia.net", f"sender=user{number:06d}@adelphia.net",
              "recipient=alice+ext@example.test", "recipient_count=0", "queue_id=", f"instance=2181.6b044141.a6e25.{number:06x}", "size=0", "etrn_domain=",
              "stress=", "sasl_method=", "sasl_username=", "sasl_sender=", "ccert_subject=", "ccert_issuer=", "ccert_fingerprint=",
-             "ccert_pubkey_fingerprint=", "encryption_protocol=", "encryption_cipher=", "encryption_keysize=0", "policy_context=x"]
+             "ccert_pubkey_fingerprint=", "encryption_protocol=", "encryption_cipher=", "encryption_keysize=0", "policy_context=",
+             "compatibility_level=3.8", "mail_version=3.8.0", "tls_sni="]
     return "\n".join(lines) + "\n\n"
 
 
