@@ -163,7 +163,7 @@ void session_set_value(Session *session, Fact fact, const Value *value) {
   Arena *arena = arena_of(session, fact);
   Slot *slot = &session->slots[fact];
   slot->value = value_copy(arena, value);
-  slot->raw = value_format(arena, value);
+  slot->raw = value_format(arena, &slot->value);
   session->present |= FACT_BIT(fact);
   session->converted |= FACT_BIT(fact);
 }
