@@ -40,10 +40,10 @@ struct Scheduler {
   uv_thread_t thread;
   uv_mutex_t lock; /* guards all below */
   uv_cond_t job_done;
-  GHashTable *pending;  /* Question -> Pending */
-  GQueue by_age;        /* of Pending, oldest first */
-  GQueue to_start;      /* of Question, with a reference */
-  GQueue jobs;          /* of Job, on their callers' stacks */
+  GHashTable *pending; /* Question -> Pending */
+  GQueue by_age;       /* of Pending, oldest first */
+  GQueue to_start;     /* of Question, with a reference */
+  GQueue jobs;         /* of Job, on their callers' stacks */
   AnswerCache *cache;
   SchedulerCounts counts;
   bool stopping;
@@ -303,7 +303,8 @@ Scheduler *scheduler_new_with_clock(Clock *clock, GError **error) {
   scheduler->cache = answer_cache_new(LIMIT_CACHE_ENTRIES, LIMIT_CACHE_BYTES);
   int failure = open_loop(scheduler);
   if (failure) {
-    g_set_error(error, g_quark_from_static_string("mailreeve-scheduler"), failure, "cannot start the look-up thread: %s", uv_strerror(failure));
+    g_set_error(error, g_quark_from_static_string("mailreeve-scheduler"), failure, "cannot start the look-up thread: %s",
+                uv_strerror(failure));
     release(scheduler);
     return NULL;
   }

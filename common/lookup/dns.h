@@ -32,8 +32,8 @@ extern const LookupBackend dns_fake_backend;
  */
 DnsFake *dns_fake_new(void);
 void dns_fake_free(DnsFake *fake);
-/* `type` "A" | "AAAA" | "TXT"; several values make several records. */
-void dns_fake_add(DnsFake *fake, Slice name, const char *type, Slice value);
+/* `type` "A" | "AAAA" | "TXT"; several values make several records. False when `value` is no address of that type, or the type is another. */
+bool dns_fake_add(DnsFake *fake, Slice name, const char *type, Slice value);
 /* The name fails (all types) with this reason: "SERVFAIL", "timed out". */
 void dns_fake_fail(DnsFake *fake, Slice name, const char *reason);
 /* The name is never answered (deadlines). */
