@@ -13,15 +13,21 @@
 typedef struct Listener Listener;
 
 /*
- * "unix:PATH", "inet:HOST:PORT", "inet6:[HOST]:PORT" or "inet:[HOST]:PORT". Bound and listening, close-on-exec, non-blocking. A unix path that exists is replaced only if it is a socket, connecting is
- * refused, and PATH.lock could be locked (kept while we live). Port 0 takes a free one (listener_address tells it).
+ * "unix:PATH", "inet:HOST:PORT", "inet6:[HOST]:PORT" or "inet:[HOST]:PORT", each with an optional ",service=NAME". Bound and listening, close-on-exec,
+ * non-blocking. A unix path that exists is replaced only if it is a socket of root's, ours or `owner`'s, connecting is
+ * refused, and PATH.lock could be locked (kept while we live). Port 0 takes a free one (listener_address tells it). As root the socket and its lock
+ * are given to `owner` and the group that is configured, else `owner`'s.
  */
-Listener *listener_open(const char *address, const Config *config, GError **error);
+Listener *listener_open(const char *address, const Config *config, uid_t owner, gid_t owner_group, GError **error);
 int listener_fd(const Listener *listener);
+bool listener_is_unix(const Listener *listener);
 const char *listener_address(const Listener *listener); /* canonical: "inet:127.0.0.1:10040" */
-/* May this peer connect? unix: always; inet: config->allow. */
+const char *listener_service(const Listener *listener); /* its own service=, else the configuration's; NULL: none */
+/* May this peer connect? unix: always; inet: config->allow. Thread-safe. */
 bool listener_allows(const Listener *listener, int connected_fd);
-/* Closes and removes the unix socket and its lock. */
+/* Closes and removes the unix socket and its lock. Takes NULL. */
 void listener_close(Listener *listener);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Listener, listener_close)
 
 #endif

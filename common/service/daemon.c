@@ -1,0 +1,448 @@
+/*
+ * daemon.c: the start order and the reload of both daemons.
+ *
+ * Threads: the daemon's own (one or several), and one helper thread that loads rulesets, so that a slow load blocks nobody, and frees them. `lock` guards the
+ * ruleset in force and what is asked of the helper; it is never held while something loads.
+ */
+#include "common/service/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/lookup/dns.h"
+#include "common/service/decision_log.h"
+#include "common/service/notify.h"
+#include "common/service/privileges.h"
+#include "common/service/registry.h"
+
+enum {
+  EXIT_CODE_GOOD = 0,
+  EXIT_CODE_RULES = 1,
+  EXIT_CODE_USAGE = 2,
+  RETIRED_LOOK_SECONDS = 1, /* between looks whether replaced rulesets are free */
+};
+
+struct Daemon {
+  DaemonKind kind;
+  Config *config;     /* atomic pointer: the one in force */
+  GPtrArray *configs; /* all that were ever in force; only the helper adds */
+  Listener **listeners;
+  size_t listener_count;
+  Identity identity;
+  int parent_fd; /* tells the parent of the fork; -1: none */
+  Scheduler *scheduler;
+  DnsResolver *resolver;
+  Registry *registry;
+  GThread *helper;
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  Ruleset *ruleset;   /* in force */
+  GPtrArray *retired; /* replaced, perhaps still in use elsewhere */
+  bool reload_wanted;
+  bool stop_wanted;
+};
+
+/* ---- Loading ---- */
+
+static DoorSet config_doors(const Config *config) {
+  return (DoorSet)((config->policy_enabled ? DOOR_BIT(DOOR_POLICY) : 0) | (config->milter_enabled ? DOOR_BIT(DOOR_MILTER) : 0));
+}
+
+/* NULL when the rules are bad; what there is to say is in the log. */
+static Ruleset *load_rules(const Config *config, Registry *registry) {
+  g_autoptr(Diagnostics) diagnostics = diagnostics_new();
+  RulesetOptions options = {
+      .enabled_doors = config_doors(config),
+      .check_owners = config->check_owners,
+      .resources = registry_source(registry),
+      .open_resources = true,
+  };
+  Ruleset *ruleset = ruleset_load_file(config->rules_path, &options, diagnostics);
+  if (diagnostics_count(diagnostics) > 0) {
+    g_autofree char *text = diagnostics_print(diagnostics);
+    if (ruleset != NULL) {
+      log_warning_lines(text);
+    } else {
+      log_error_lines(text);
+    }
+  }
+  return ruleset;
+}
+
+/* ---- The helper thread ---- */
+
+/* Frees replaced rulesets that only we hold. Called and left with the lock held. */
+static void free_retired(Daemon *daemon) {
+  for (guint i = daemon->retired->len; i > 0; i--) {
+    Ruleset *ruleset = daemon->retired->pdata[i - 1];
+    if (g_atomic_int_get(&ruleset->references) > 1) {
+      continue;
+    }
+    (void)g_ptr_array_remove_index_fast(daemon->retired, i - 1);
+    (void)pthread_mutex_unlock(&daemon->lock);
+    ruleset_unref(ruleset);
+    registry_sweep(daemon->registry);
+    (void)pthread_mutex_lock(&daemon->lock);
+    i = daemon->retired->len + 1;
+  }
+}
+
+static void take_config(Daemon *daemon, Config *config) {
+  g_autofree char *restart = config_needs_restart(daemon_config(daemon), config);
+  if (restart != NULL) {
+    log_warning("these settings have changed and count after a restart: %s", restart);
+  }
+  g_ptr_array_add(daemon->configs, config);
+  g_atomic_pointer_set(&daemon->config, config);
+}
+
+static void take_ruleset(Daemon *daemon, Ruleset *ruleset) {
+  (void)pthread_mutex_lock(&daemon->lock);
+  g_ptr_array_add(daemon->retired, daemon->ruleset);
+  daemon->ruleset = ruleset;
+  (void)pthread_mutex_unlock(&daemon->lock);
+}
+
+/* Configuration and rules come into force together, or neither does. */
+static void reload(Daemon *daemon) {
+  notify_systemd("RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT "\nSTATUS=Reloading", g_get_monotonic_time());
+  log_info("reloading");
+  g_autoptr(GError) error = NULL;
+  g_autoptr(Config) config = config_reread(daemon_config(daemon), &error);
+  Ruleset *ruleset = NULL;
+  if (config == NULL) {
+    log_error("%s", error->message);
+  } else {
+    registry_begin_reload(daemon->registry);
+    ruleset = load_rules(config, daemon->registry);
+  }
+  if (ruleset == NULL) {
+    log_error("reload failed: the old rules stay in force");
+    notify_systemd("READY=1\nSTATUS=Serving old rules: the last reload failed");
+    return;
+  }
+  size_t rules = ruleset->rule_count;
+  take_config(daemon, g_steal_pointer(&config));
+  take_ruleset(daemon, ruleset);
+  log_info("reloaded: %zu rules from %s", rules, daemon_config(daemon)->rules_path);
+  notify_systemd("READY=1\nSTATUS=Serving %zu rules", rules);
+}
+
+static gpointer helper_main(gpointer data) {
+  Daemon *daemon = data;
+  (void)pthread_mutex_lock(&daemon->lock);
+  while (!daemon->stop_wanted) {
+    if (daemon->reload_wanted) {
+      daemon->reload_wanted = false;
+      (void)pthread_mutex_unlock(&daemon->lock);
+      reload(daemon);
+      (void)pthread_mutex_lock(&daemon->lock);
+    } else if (daemon->retired->len > 0) {
+      struct timespec until;
+      (void)clock_gettime(CLOCK_REALTIME, &until);
+      until.tv_sec += RETIRED_LOOK_SECONDS;
+      (void)pthread_cond_timedwait(&daemon->changed, &daemon->lock, &until);
+    } else {
+      (void)pthread_cond_wait(&daemon->changed, &daemon->lock);
+    }
+    free_retired(daemon);
+  }
+  (void)pthread_mutex_unlock(&daemon->lock);
+  return NULL;
+}
+
+static void helper_start(Daemon *daemon) {
+  sigset_t all, before;
+  (void)sigfillset(&all);
+  (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+  daemon->helper = g_thread_new("helper", helper_main, daemon);
+  (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void helper_stop(Daemon *daemon) {
+  if (daemon->helper == NULL) {
+    return;
+  }
+  (void)pthread_mutex_lock(&daemon->lock);
+  daemon->stop_wanted = true;
+  (void)pthread_cond_signal(&daemon->changed);
+  (void)pthread_mutex_unlock(&daemon->lock);
+  (void)g_thread_join(daemon->helper);
+}
+
+/* ---- Start ---- */
+
+static bool open_listeners(Daemon *daemon, GError **error) {
+  const Config *config = daemon->config;
+  daemon->listeners = g_new0(Listener *, g_strv_length(config->listen) + 1);
+  for (size_t i = 0; config->listen[i] != NULL; i++) {
+    daemon->listeners[i] = listener_open(config->listen[i], config, daemon->identity.uid, daemon->identity.gid, error);
+    if (daemon->listeners[i] == NULL) {
+      return false;
+    }
+    daemon->listener_count++;
+  }
+  return true;
+}
+
+/* Each connection is a descriptor: as many as we may have. */
+static void raise_file_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+/* Waits for the child's word: one byte when it is ready, nothing when it ended. */
+static void parent_wait(int fd) {
+  char byte = 0;
+  ssize_t got;
+  do {
+    got = read(fd, &byte, 1);
+  } while (got < 0 && errno == EINTR);
+  /* _exit: the listeners, and their files, are the child's now. */
+  _exit(got == 1 ? EXIT_CODE_GOOD : EXIT_CODE_RULES);
+}
+
+static bool fork_away(Daemon *daemon, GError **error) {
+  int ends[2];
+  if (pipe(ends) != 0) {
+    g_set_error(error, G_FILE_ERROR, 0, "pipe: %s", g_strerror(errno));
+    return false;
+  }
+  pid_t child = fork();
+  if (child < 0) {
+    g_set_error(error, G_FILE_ERROR, 0, "fork: %s", g_strerror(errno));
+    return false;
+  }
+  if (child > 0) {
+    (void)close(ends[1]);
+    parent_wait(ends[0]);
+  }
+  (void)close(ends[0]);
+  (void)fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+  daemon->parent_fd = ends[1];
+  (void)setsid();
+  return true;
+}
+
+/* A daemon leaves its folder: a relative path would mean something else at the next reload. */
+static bool paths_are_usable(const Config *config, GError **error) {
+  const char *const paths[] = {config->rules_path, config->config_path};
+  for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
+    if (paths[i] != NULL && !g_path_is_absolute(paths[i]) && !config->foreground) {
+      g_set_error(error, G_FILE_ERROR, 0, "%s: an absolute path is needed without --foreground", paths[i]);
+      return false;
+    }
+  }
+  return true;
+}
+
+static void block_signals(void) {
+  sigset_t hup;
+  (void)sigemptyset(&hup);
+  (void)sigaddset(&hup, SIGHUP);
+  (void)pthread_sigmask(SIG_BLOCK, &hup, NULL);
+  (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* Sockets, fork, privileges: all that may need root. */
+static bool start_outside(Daemon *daemon, bool serve, GError **error) {
+  if (!identity_choose(daemon->config->user, &daemon->identity, error) || !paths_are_usable(daemon->config, error)) {
+    return false;
+  }
+  if (serve) {
+    raise_file_limit();
+    if (!open_listeners(daemon, error) || (!daemon->config->foreground && !fork_away(daemon, error))) {
+      return false;
+    }
+  }
+  (void)umask(027);
+  return privileges_drop(&daemon->identity, error) && (daemon->config->foreground || !serve || chdir("/") == 0);
+}
+
+/* Resolver, registry, rules, threads: all that only needs what everybody may do. */
+static bool start_inside(Daemon *daemon, GError **error) {
+  slice_seed_hash(((uint64_t)g_random_int() << 32) | g_random_int());
+  daemon->scheduler = scheduler_new(error);
+  if (daemon->scheduler == NULL) {
+    return false;
+  }
+  daemon->resolver = dns_resolver_new(daemon->scheduler, daemon->config->resolver, error);
+  if (daemon->resolver == NULL) {
+    return false;
+  }
+  ResourceContext context = {.dns = &dns_resolver_backend, .dns_self = daemon->resolver, .check_owners = daemon->config->check_owners};
+  daemon->registry = registry_new(&context);
+  daemon->ruleset = load_rules(daemon->config, daemon->registry);
+  if (daemon->ruleset == NULL) {
+    g_set_error(error, G_FILE_ERROR, 0, "not started: the rules are bad");
+    return false;
+  }
+  return true;
+}
+
+static Daemon *daemon_new(DaemonKind kind, Config *config) {
+  Daemon *daemon = g_new0(Daemon, 1);
+  daemon->kind = kind;
+  daemon->config = config;
+  daemon->configs = g_ptr_array_new_with_free_func((GDestroyNotify)config_free);
+  g_ptr_array_add(daemon->configs, config);
+  daemon->parent_fd = -1;
+  daemon->retired = g_ptr_array_new();
+  (void)pthread_mutex_init(&daemon->lock, NULL);
+  (void)pthread_cond_init(&daemon->changed, NULL);
+  return daemon;
+}
+
+/* --check, and the start. *exit_code is set when there is nothing to serve. */
+static bool daemon_begin(Daemon *daemon, bool serve, int *exit_code) {
+  g_autoptr(GError) error = NULL;
+  *exit_code = EXIT_CODE_RULES;
+  log_open(daemon_kind_program(daemon->kind), !serve || daemon->config->log_stderr);
+  log_also_to_stderr(true);
+  block_signals();
+  if (!start_outside(daemon, serve, &error) || !start_inside(daemon, &error)) {
+    log_error("%s", error ? error->message : g_strerror(errno));
+    return false;
+  }
+  if (!serve) {
+    log_info("%s: %zu rules, good", daemon->config->rules_path, daemon->ruleset->rule_count);
+    *exit_code = EXIT_CODE_GOOD;
+    return false;
+  }
+  helper_start(daemon);
+  return true;
+}
+
+Daemon *daemon_start(DaemonKind kind, int argc, char **argv, int *exit_code) {
+  Config *config = NULL;
+  ConfigResult result = config_read(kind, argc, argv, &config);
+  switch (result) {
+    case CONFIG_EXIT_OK:
+      *exit_code = EXIT_CODE_GOOD;
+      return NULL;
+    case CONFIG_EXIT_USAGE:
+      *exit_code = EXIT_CODE_USAGE;
+      return NULL;
+    case CONFIG_RUN:
+    case CONFIG_CHECK:
+      break;
+  }
+  Daemon *daemon = daemon_new(kind, config);
+  if (!daemon_begin(daemon, result == CONFIG_RUN, exit_code)) {
+    daemon_stop(daemon);
+    return NULL;
+  }
+  return daemon;
+}
+
+/* ---- Running ---- */
+
+const Config *daemon_config(const Daemon *daemon) {
+  return g_atomic_pointer_get((Config **)&daemon->config);
+}
+
+Listener *const *daemon_listeners(const Daemon *daemon, size_t *count) {
+  *count = daemon->listener_count;
+  return daemon->listeners;
+}
+
+Scheduler *daemon_scheduler(const Daemon *daemon) {
+  return daemon->scheduler;
+}
+
+Clock *daemon_clock(const Daemon *daemon) {
+  (void)daemon;
+  return clock_system();
+}
+
+Ruleset *daemon_ruleset(Daemon *daemon) {
+  (void)pthread_mutex_lock(&daemon->lock);
+  Ruleset *ruleset = ruleset_ref(daemon->ruleset);
+  (void)pthread_mutex_unlock(&daemon->lock);
+  return ruleset;
+}
+
+void daemon_drop_ruleset(Daemon *daemon, Ruleset *ruleset) {
+  (void)daemon;
+  ruleset_unref(ruleset);
+}
+
+void daemon_reload(Daemon *daemon) {
+  (void)pthread_mutex_lock(&daemon->lock);
+  daemon->reload_wanted = true;
+  (void)pthread_cond_signal(&daemon->changed);
+  (void)pthread_mutex_unlock(&daemon->lock);
+}
+
+/* The terminal is not ours any more. */
+static void leave_terminal(void) {
+  int null = open("/dev/null", O_RDWR);
+  if (null < 0) {
+    return;
+  }
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    (void)dup2(null, fd);
+  }
+  if (null > STDERR_FILENO) {
+    (void)close(null);
+  }
+}
+
+void daemon_ready(Daemon *daemon) {
+  g_autoptr(GString) where = g_string_new(NULL);
+  for (size_t i = 0; i < daemon->listener_count; i++) {
+    g_string_append_printf(where, " %s", listener_address(daemon->listeners[i]));
+  }
+  log_info("ready: %zu rules, listening on%s, user %s", daemon->ruleset->rule_count, where->str, daemon->identity.name);
+  log_also_to_stderr(false);
+  if (daemon->parent_fd >= 0) {
+    if (!daemon->config->log_stderr) {
+      leave_terminal();
+    }
+    (void)!write(daemon->parent_fd, "", 1); /* a parent that is gone needs no word */
+    (void)close(daemon->parent_fd);
+    daemon->parent_fd = -1;
+  }
+  notify_systemd("READY=1\nSTATUS=Serving %zu rules", daemon->ruleset->rule_count);
+}
+
+void daemon_stopping(Daemon *daemon) {
+  (void)daemon;
+  notify_systemd("STOPPING=1");
+  log_info("stopping");
+}
+
+void daemon_stop(Daemon *daemon) {
+  helper_stop(daemon);
+  for (guint i = 0; i < daemon->retired->len; i++) {
+    ruleset_unref(daemon->retired->pdata[i]);
+  }
+  g_ptr_array_unref(daemon->retired);
+  ruleset_unref(daemon->ruleset);
+  registry_free(daemon->registry);
+  dns_resolver_free(daemon->resolver);
+  scheduler_free(daemon->scheduler);
+  for (size_t i = 0; i < daemon->listener_count; i++) {
+    listener_close(daemon->listeners[i]);
+  }
+  g_free(daemon->listeners);
+  g_ptr_array_unref(daemon->configs);
+  identity_clear(&daemon->identity);
+  if (daemon->parent_fd >= 0) {
+    (void)close(daemon->parent_fd);
+  }
+  (void)pthread_cond_destroy(&daemon->changed);
+  (void)pthread_mutex_destroy(&daemon->lock);
+  g_free(daemon);
+}

@@ -1,0 +1,165 @@
+/*
+ * log.c: the daemon's messages, to syslog or stderr. The only file that knows where they go: its state is the process's log.
+ */
+#include "common/service/decision_log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+enum {
+  LOG_LIMIT_SECONDS = 60,
+  LOG_LIMIT_KEYS = 1000, /* keys come from our own texts, so this is only a guard */
+};
+
+typedef struct LimitedKey {
+  gint64 last_us;
+  unsigned left_out;
+} LimitedKey;
+
+/* The process has one log; `lock` guards all of it. */
+static struct {
+  pthread_mutex_t lock;
+  const char *name;
+  bool to_syslog;
+  bool also_stderr;
+  GHashTable *limited;
+} log_state = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+void log_open(const char *name, bool to_stderr) {
+  (void)pthread_mutex_lock(&log_state.lock);
+  log_state.name = name;
+  log_state.to_syslog = !to_stderr;
+  if (!to_stderr) {
+    openlog(name, LOG_PID, LOG_MAIL);
+  }
+  (void)pthread_mutex_unlock(&log_state.lock);
+}
+
+void log_also_to_stderr(bool also) {
+  (void)pthread_mutex_lock(&log_state.lock);
+  log_state.also_stderr = also;
+  (void)pthread_mutex_unlock(&log_state.lock);
+}
+
+/* One write a line, so that lines of several threads and processes stay whole. */
+static void write_stderr(const char *name, const char *level, const char *message) {
+  g_autofree char *line = g_strdup_printf("%s%s%s%s\n", name ? name : "", name ? ": " : "", level, message);
+  size_t length = strlen(line);
+  for (size_t at = 0; at < length;) {
+    ssize_t written = write(STDERR_FILENO, line + at, length - at);
+    if (written < 0 && errno == EINTR) {
+      continue;
+    }
+    if (written <= 0) {
+      return; /* nobody reads: there is nowhere left to say so */
+    }
+    at += (size_t)written;
+  }
+}
+
+/* What a stranger's text may have brought in: a message is one line without controls. */
+static void clean_controls(char *text) {
+  for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
+    if (*at < 0x20 || *at == 0x7f) {
+      *at = ' ';
+    }
+  }
+}
+
+static void log_line(int priority, const char *level, char *message) {
+  clean_controls(message);
+  (void)pthread_mutex_lock(&log_state.lock);
+  const char *name = log_state.name;
+  bool to_syslog = log_state.to_syslog, to_stderr = !to_syslog || log_state.also_stderr;
+  (void)pthread_mutex_unlock(&log_state.lock);
+  if (to_syslog) {
+    syslog(priority, "%s%s", level, message);
+  }
+  if (to_stderr) {
+    write_stderr(name, level, message);
+  }
+}
+
+#define LOG_FORMATTED(priority, level)                              \
+  do {                                                              \
+    va_list arguments;                                              \
+    va_start(arguments, format);                                    \
+    g_autofree char *message = g_strdup_vprintf(format, arguments); \
+    va_end(arguments);                                              \
+    log_line(priority, level, message);                             \
+  } while (0)
+
+void log_info(const char *format, ...) {
+  LOG_FORMATTED(LOG_INFO, "");
+}
+
+void log_warning(const char *format, ...) {
+  LOG_FORMATTED(LOG_WARNING, "warning: ");
+}
+
+void log_error(const char *format, ...) {
+  LOG_FORMATTED(LOG_ERR, "error: ");
+}
+
+static void log_lines(const char *text, int priority) {
+  g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+  for (size_t i = 0; lines[i] != NULL; i++) {
+    if (*lines[i] != '\0') {
+      log_line(priority, "", lines[i]);
+    }
+  }
+}
+
+void log_error_lines(const char *text) {
+  log_lines(text, LOG_ERR);
+}
+
+void log_warning_lines(const char *text) {
+  log_lines(text, LOG_WARNING);
+}
+
+/* True when the line may be written; *left_out is how many were not since the last. */
+static bool limited_may_write(const char *key, unsigned *left_out) {
+  (void)pthread_mutex_lock(&log_state.lock);
+  if (log_state.limited == NULL) {
+    log_state.limited = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  }
+  LimitedKey *entry = g_hash_table_lookup(log_state.limited, key);
+  gint64 now = g_get_monotonic_time();
+  bool may_write = entry == NULL || now - entry->last_us >= LOG_LIMIT_SECONDS * G_USEC_PER_SEC;
+  *left_out = entry ? entry->left_out : 0;
+  if (entry == NULL) {
+    if (g_hash_table_size(log_state.limited) >= LOG_LIMIT_KEYS) {
+      g_hash_table_remove_all(log_state.limited);
+    }
+    entry = g_new0(LimitedKey, 1);
+    g_hash_table_insert(log_state.limited, g_strdup(key), entry);
+  }
+  if (may_write) {
+    *entry = (LimitedKey){.last_us = now};
+  } else {
+    entry->left_out++;
+  }
+  (void)pthread_mutex_unlock(&log_state.lock);
+  return may_write;
+}
+
+void log_limited(const char *key, const char *format, ...) {
+  unsigned left_out = 0;
+  if (!limited_may_write(key, &left_out)) {
+    return;
+  }
+  va_list arguments;
+  va_start(arguments, format);
+  g_autofree char *message = g_strdup_vprintf(format, arguments);
+  va_end(arguments);
+  if (left_out > 0) {
+    log_warning("%s (%u more like this were left out)", message, left_out);
+  } else {
+    log_warning("%s", message);
+  }
+}

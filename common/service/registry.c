@@ -1,0 +1,128 @@
+/*
+ * registry.c: identity -> resource, each with the number of the reload that last refreshed it.
+ *
+ * Opening and refreshing read files, so they happen outside the lock: only the helper thread (and the start) loads rulesets, one at a time.
+ */
+#include "common/service/registry.h"
+
+#include <pthread.h>
+
+#include "common/lookup/kinds.h"
+#include "common/service/decision_log.h"
+
+typedef struct Entry {
+  Resource *resource;
+  unsigned refreshed; /* in this reload */
+} Entry;
+
+struct Registry {
+  ResourceSource source; /* first: the source is the registry */
+  ResourceContext context;
+  pthread_mutex_t lock;
+  GHashTable *entries; /* identity, of the resource -> Entry */
+  unsigned reload;     /* the number of the reload that goes on; 0 at start */
+};
+
+static void entry_free(gpointer data) {
+  Entry *entry = data;
+  resource_unref(entry->resource);
+  g_free(entry);
+}
+
+static const ResourceKind *registry_find_kind(ResourceSource *self, Slice word) {
+  (void)self;
+  return resource_kind_find(word);
+}
+
+static const char *const *registry_kind_names(ResourceSource *self) {
+  (void)self;
+  return resource_table_kind_names();
+}
+
+/* A reference, or NULL; *refresh: it was not read in this reload yet. */
+static Resource *registry_find(Registry *registry, const char *identity, bool *refresh) {
+  (void)pthread_mutex_lock(&registry->lock);
+  Entry *entry = g_hash_table_lookup(registry->entries, identity);
+  Resource *resource = entry ? resource_ref(entry->resource) : NULL;
+  *refresh = entry != NULL && entry->refreshed != registry->reload;
+  if (entry != NULL) {
+    entry->refreshed = registry->reload;
+  }
+  (void)pthread_mutex_unlock(&registry->lock);
+  return resource;
+}
+
+static void registry_add(Registry *registry, Resource *resource) {
+  Entry *entry = g_new0(Entry, 1);
+  entry->resource = resource_ref(resource);
+  (void)pthread_mutex_lock(&registry->lock);
+  entry->refreshed = registry->reload;
+  g_hash_table_replace(registry->entries, g_strdup(resource->identity), entry);
+  (void)pthread_mutex_unlock(&registry->lock);
+}
+
+static Resource *registry_open(ResourceSource *self, const ResourceSpec *spec, GError **error) {
+  Registry *registry = (Registry *)self;
+  g_autofree char *identity = resource_identity(spec);
+  bool refresh = false;
+  g_autoptr(Resource) resource = registry_find(registry, identity, &refresh);
+  if (resource == NULL) {
+    resource = spec->kind->open(spec, &registry->context, error);
+    if (resource != NULL) {
+      registry_add(registry, resource);
+    }
+    return g_steal_pointer(&resource);
+  }
+  g_autoptr(GError) problem = NULL;
+  if (refresh && spec->kind->refresh != NULL && !spec->kind->refresh(resource, &problem)) {
+    log_warning("%s: the old content stays: %s", resource->label, problem ? problem->message : "it cannot be read");
+  }
+  return g_steal_pointer(&resource);
+}
+
+Registry *registry_new(const ResourceContext *context) {
+  Registry *registry = g_new0(Registry, 1);
+  registry->source = (ResourceSource){.find_kind = registry_find_kind, .kind_names = registry_kind_names, .open = registry_open};
+  registry->context = *context;
+  (void)pthread_mutex_init(&registry->lock, NULL);
+  registry->entries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, entry_free);
+  return registry;
+}
+
+void registry_free(Registry *registry) {
+  if (registry == NULL) {
+    return;
+  }
+  g_hash_table_unref(registry->entries);
+  (void)pthread_mutex_destroy(&registry->lock);
+  g_free(registry);
+}
+
+ResourceSource *registry_source(Registry *registry) {
+  return &registry->source;
+}
+
+void registry_begin_reload(Registry *registry) {
+  (void)pthread_mutex_lock(&registry->lock);
+  registry->reload++;
+  (void)pthread_mutex_unlock(&registry->lock);
+}
+
+static gboolean entry_is_unused(gpointer key, gpointer value, gpointer data) {
+  (void)key;
+  (void)data;
+  return g_atomic_int_get(&((Entry *)value)->resource->references) == 1;
+}
+
+void registry_sweep(Registry *registry) {
+  (void)pthread_mutex_lock(&registry->lock);
+  (void)g_hash_table_foreach_remove(registry->entries, entry_is_unused, NULL);
+  (void)pthread_mutex_unlock(&registry->lock);
+}
+
+size_t registry_count(Registry *registry) {
+  (void)pthread_mutex_lock(&registry->lock);
+  size_t count = g_hash_table_size(registry->entries);
+  (void)pthread_mutex_unlock(&registry->lock);
+  return count;
+}
