@@ -1,0 +1,107 @@
+/*
+ * facts.c: `mailreeve facts`: what rules can read, from fact.def.
+ */
+#include <stdio.h>
+
+#include "common/base/diagnostics.h"
+#include "common/cli/command.h"
+#include "common/cli/listing.h"
+#include "common/smtp/fact.h"
+
+extern const Command command_facts;
+
+static const char *sentinel_words(FactSentinel empty) {
+  switch (empty) {
+    case SENTINEL_EMPTY:
+      return "unset when empty";
+    case SENTINEL_NEVER:
+      return "never unset; empty is a value";
+    case SENTINEL_UNKNOWN_NAME:
+      return "unset when empty, unknown, or an address in brackets";
+    case SENTINEL_ZERO:
+      return "unset when empty or 0";
+  }
+  g_assert_not_reached();
+}
+
+static const char *source_words(const char *source) {
+  if (source == NULL) {
+    return "never";
+  }
+  return source[0] == '\0' ? "known to the daemon itself" : source;
+}
+
+static void print_fact(const FactInfo *info) {
+  (void)printf("%s  (%s, %s)\n", info->name, value_type_name(info->type), scope_name(info->scope));
+  listing_field("is", info->sentence);
+  listing_field_phases("phases", info->phases, "none");
+  listing_field("policy", source_words(info->policy_source));
+  listing_field("milter", source_words(info->milter_source));
+  listing_field("empty", sentinel_words(info->empty));
+  listing_field("form", info->normal_form);
+}
+
+static json_t *fact_json(const FactInfo *info) {
+  json_t *names = json_null();
+  if (info->enum_names) {
+    names = json_array();
+    for (const char *const *name = info->enum_names; *name; name++) {
+      (void)json_array_append_new(names, json_string(*name));
+    }
+  }
+  return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s, s:o}", "name", info->name, "type", value_type_name(info->type), "scope",
+                   scope_name(info->scope), "phases", listing_json_phases(info->phases), "policy", listing_json_text(info->policy_source),
+                   "milter", listing_json_text(info->milter_source), "empty", sentinel_words(info->empty), "normal_form", info->normal_form,
+                   "sentence", info->sentence, "names", names);
+}
+
+/* The facts that were named, or all. False when a name is none: told. */
+static bool choose(const CommandLine *line, bool chosen[FACT_COUNT]) {
+  size_t count = command_line_operand_count(line);
+  for (int i = 0; i < FACT_COUNT; i++) {
+    chosen[i] = count == 0;
+  }
+  for (size_t i = 0; i < count; i++) {
+    const char *name = command_line_operand(line, i);
+    Fact fact;
+    if (!fact_from_name(slice_from(name), &fact)) {
+      const char *nearest = nearest_name(slice_from(name), fact_names());
+      (void)command_usage_error(&command_facts, "there is no fact %s%s%s", name, nearest ? "; nearest: " : "", nearest ? nearest : "");
+      return false;
+    }
+    chosen[fact] = true;
+  }
+  return true;
+}
+
+static int run(int argc, char **argv) {
+  g_autoptr(CommandLine) line = command_line_parse(&command_facts, argc, argv);
+  bool chosen[FACT_COUNT];
+  if (line == NULL || !choose(line, chosen)) {
+    return EXIT_USAGE;
+  }
+  bool as_json = command_line_has(line, "--json");
+  json_t *facts = as_json ? json_array() : NULL;
+  for (int i = 0; i < FACT_COUNT; i++) {
+    if (chosen[i] && as_json) {
+      (void)json_array_append_new(facts, fact_json(fact_info((Fact)i)));
+    } else if (chosen[i]) {
+      print_fact(fact_info((Fact)i));
+    }
+  }
+  return as_json ? listing_json_print(facts) : EXIT_GOOD;
+}
+
+static const CommandOption options[] = {{"--json", NULL, "print JSON"}, {0}};
+
+const Command command_facts = {
+    .name = "facts",
+    .synopsis = "[--json] [NAME ...]",
+    .sentence = "lists what rules can read",
+    .description =
+        "Each fact with its type, its scope, the phases where rules may read it, where each door has it from, and what the mail server "
+        "says "
+        "when there is none.",
+    .options = options,
+    .run = run,
+};
