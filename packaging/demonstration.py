@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Both daemons and a private Postfix, SMTP sessions through them, and the rule behind each answer; run by packaging/try."""
+import os
+import signal
+import subprocess
+import sys
+
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+sys.path.insert(0, os.path.join(TOP, "tests", "mta"))
+sys.path.insert(0, os.path.join(TOP, "tests", "real"))
+
+from daemons import Daemon, Folder  # noqa: E402
+from private_postfix import PrivatePostfix, SmtpClient  # noqa: E402
+
+ZONE = """\
+9.100.51.198.zen.example.test A 127.0.0.4
+9.100.51.198.zen.example.test TXT "https://zen.example.test/why"
+10.100.51.198.slow.example.test SERVFAIL
+"""
+MESSAGE = "From: Forouzan\nTO: Forouzan\nThis is a test message\nto show SMTP in action."
+TEXTBOOK = ["HELO mail.adelphia.net", "MAIL FROM: forouzanb@adelphia.net", "RCPT TO: forouzanb@adelphia.net", "DATA", MESSAGE, "QUIT"]
+
+SESSIONS = [
+    ("the textbook session", "68.168.78.100", TEXTBOOK),
+    ("a client from a network that the rules refuse: said at RCPT, to each recipient but postmaster", "203.0.113.7",
+     ["EHLO mail.example.org", "MAIL FROM:<a@example.org>", "RCPT TO:<alice@example.test>", "RCPT TO:<bob@example.test>", "RCPT TO:<postmaster@example.test>",
+      "QUIT"]),
+    ("a name that is not fully qualified", "198.51.100.7", ["HELO laptop", "MAIL FROM:<a@example.org>", "RCPT TO:<alice@example.test>", "QUIT"]),
+    ("a banned sender", "198.51.100.7", ["EHLO mail.evil.example", "MAIL FROM:<x@mail.evil.example>", "RCPT TO:<alice@example.test>", "QUIT"]),
+    ("a client on a DNS list", "198.51.100.9", ["EHLO mail.example.org", "MAIL FROM:<a@example.org>", "RCPT TO:<alice@example.test>", "QUIT"]),
+    ("a look-up that fails is never a silent no", "198.51.100.10",
+     ["EHLO mail.example.org", "MAIL FROM:<a@checked.example>", "RCPT TO:<alice@example.test>", "QUIT"]),
+    ("commands that Postfix does not know, answered by the milter", "198.51.100.7", ["EHLO mail.example.org", "EXPN staff", "FOOBAR", "QUIT"]),
+]
+
+
+class DnsServer:
+    """tests/real/slow_dns.py with the zone of the demonstration."""
+
+    def __init__(self, folder):
+        path = folder.write("zone", ZONE)
+        self.process = subprocess.Popen([sys.executable, os.path.join(TOP, "tests", "real", "slow_dns.py"), "--port", "0", "--zone", path],
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+        self.port = int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+
+def show(speaker, text):
+    for line in text.split("\n"):
+        print(f"  {speaker} {line}")
+
+
+def replay(postfix, daemons, title, address, lines):
+    """One session; behind each reply stand the decisions that the daemons logged for it."""
+    print(f"\n{title} (from {address})")
+    with SmtpClient(postfix.port) as client:
+        client.come_from(address)
+        for line in lines:
+            seen = [len(daemon.decisions()) for daemon in daemons]
+            reply = client.send_message(line) if "\n" in line else client.command(line)
+            show("C:", line + ("\n." if "\n" in line else ""))
+            show("S:", reply)
+            for daemon, start in zip(daemons, seen):
+                for decision in daemon.decisions(start):
+                    print(f"       ^ {daemon.name}: rule [{decision.get('rule', '')}] at {decision.get('phase')}: {decision.get('outcome')}")
+
+
+def main():
+    keep = "--keep" in sys.argv[1:]
+    with open(os.path.join(TOP, "packaging", "examples", "demonstration.rules"), encoding="utf-8") as text:
+        rules_text = text.read()
+    with Folder() as folder, DnsServer(folder) as dns:
+        rules = folder.write("mail.rules", rules_text)
+        config = "[mailreeve]\ndoors = policy milter\n"
+        resolver = f"127.0.0.1@{dns.port}"
+        with Daemon("policy/mailreeve-policyd", folder, rules, config, resolver) as policyd, \
+                Daemon("milter/mailreeve-milter", folder, rules, config, resolver) as milter:
+            settings = {
+                "smtpd_recipient_restrictions": f"reject_unauth_destination, check_policy_service inet:127.0.0.1:{policyd.port}",
+                "smtpd_milters": f"inet:127.0.0.1:{milter.port}",
+            }
+            with PrivatePostfix(settings) as postfix:
+                print("\nThe rules:\n")
+                print("".join(f"    {line}\n" for line in rules_text.splitlines()), end="")
+                print("\nPostfix's side:\n")
+                print("".join(f"    {name} = {value}\n" for name, value in settings.items()), end="")
+                for session in SESSIONS:
+                    replay(postfix, (policyd, milter), *session)
+                if keep:
+                    print(f"""
+It goes on until Ctrl-C. Talk to it:
+
+    SMTP                 nc -C 127.0.0.1 {postfix.port}     (XCLIENT ADDR=198.51.100.9 makes you another client)
+    the rules            {rules}     (then kill -HUP {policyd.process.pid} {milter.process.pid})
+    the decisions        tail -f {policyd.log_path} {milter.log_path}
+    what a rule does     {os.path.join(os.environ.get('MAILREEVE_BUILD', '.'), 'mailreeve')} explain {rules} --client-address 203.0.113.7 --helo mail.example.org \\
+                             --sender a@example.org --recipient alice@example.test
+    Postfix              postconf -c {postfix.config} -n; its log: {postfix.root}/mail.log""", flush=True)
+                    signal.sigwait({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    print("\nAll stopped, nothing left behind.")
+
+
+if __name__ == "__main__":
+    main()
