@@ -5,7 +5,8 @@
  *   ip, net   the key is an ip; entries are networks (an ip entry is /32 or /128); the longest prefix wins
  *   domain    entry "example.org" is itself; ".example.org" any depth below and never itself; the key's own entry wins, then the nearest parent
  *   address   tried in this order: user+extension@domain, user@domain, @domain, domain, .parent (nearest first), user@;
- *             entries are written in just these forms; "<>" is the null sender; "keys exact" tries the whole address only
+ *             entries are written in just these forms; "<>" is the null sender; "user@" is the address without domain, too;
+ *             "keys exact" tries the whole address only (and takes no other entries)
  *   string    exact; int, size, duration, enum ...: equal
  *   tuple     every part equal, in order (parts by the rules of their own type, but exact: no prefixes or parents)
  * Built once with a builder, then immutable: thread-safe to probe.
@@ -50,7 +51,7 @@ bool keyset_entry_is_valid(Arena *arena, const KeysetShape *shape, const Slice *
  */
 bool keyset_find(const Keyset *keyset, const Value *keys, Value *value);
 
-/* Entries in a stable order, for the printer: the text as given. */
+/* Entries in the order given, for the printer: the text as given (a tuple's parts with ", " between); value NULL for a set. */
 void keyset_each(const Keyset *keyset, void (*visit)(Slice entry, const Value *value, void *data), void *data);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KeysetBuilder, keyset_builder_free)

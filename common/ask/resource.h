@@ -85,15 +85,21 @@ struct Resource {
   ResourceVersion *version; /* the newest; NULL for kinds without content */
 };
 
+/* The file that a spec names: its text, from its directory on where it is relative. Transfer full. */
+char *resource_path(const ResourceSpec *spec);
+/* What kinds report in GError: the code is 0, the message says all. */
+#define RESOURCE_ERROR (resource_error_quark())
+GQuark resource_error_quark(void);
+
 /* Everything that makes two specs the same resource, as one text. Transfer full. */
 char *resource_identity(const ResourceSpec *spec);
 void resource_init(Resource *resource, const ResourceSpec *spec);
 Resource *resource_ref(Resource *resource);
-void resource_unref(Resource *resource); /* the last one calls kind->close */
+void resource_unref(Resource *resource); /* takes NULL; the last one clears this struct, then calls kind->close, which frees it with its own */
 /* Thread-safe: the newest version with a reference (NULL when the kind has none). */
 ResourceVersion *resource_pin(Resource *resource);
-void resource_version_unref(ResourceVersion *version);
-/* Puts a new version in place; takes it over. */
+void resource_version_unref(ResourceVersion *version); /* takes NULL */
+/* Puts a new version in place; takes over its one reference. */
 void resource_publish(Resource *resource, ResourceVersion *version);
 
 /*
