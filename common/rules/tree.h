@@ -67,6 +67,7 @@ struct Node {
     bool exact_case; /* REGEX: /re/c */
   } as;
   bool parenthesized; /* was written in parentheses (mixed and/or) */
+  uint16_t depth;     /* levels of nodes from here down; at most LIMIT_NESTING, so that walks may recurse */
 };
 
 struct Action; /* action.h */
