@@ -11,6 +11,10 @@
  * come to `accept recipient`. `disconnect` is said at once. `accept recipient` never becomes a milter ACCEPT; nothing but CONTINUE, TEMPFAIL and REJECT ever
  * answers an unknown command. Whole-message effects are kept until the end of the message; those of a refused recipient are dropped. The
  * session keeps its ruleset for a message and takes a new one at the next MAIL. Confined: one thread at a time.
+ *
+ * The first verdict other than pass counts, as at the policy door: once connect refuses, the rules of helo and mail are not asked any more. A held refusal is in the
+ * result (and so in the log) each time it is said; one that was never said is in the result of MILTER_CLOSE. DISCARD is kept until MILTER_EOM, so that every
+ * recipient is asked; a refusal there comes before it.
  */
 #ifndef COMMON_DOOR_MILTER_SESSION_H
 #define COMMON_DOOR_MILTER_SESSION_H
@@ -46,15 +50,15 @@ typedef enum MilterAction { MILTER_CONTINUE, MILTER_REJECT, MILTER_TEMPFAIL, MIL
 /* What the callback returns. Everything lives until the next event. */
 typedef struct MilterResult {
   MilterAction action;
-  bool has_reply;          /* REJECT, TEMPFAIL: use smfi_setmlreply with these */
-  char code[4];            /* "550" */
-  char enhanced[12];       /* "5.7.1", "" for none */
+  bool has_reply;           /* REJECT, TEMPFAIL: use smfi_setmlreply with these */
+  char code[4];             /* "550" */
+  char enhanced[12];        /* "5.7.1", "" for none */
   const char *const *lines; /* NULL-terminated; %-doubled, printable ASCII, each 1..980 bytes, at most 32 */
   int64_t delay_ms;
   /* At MILTER_EOM with CONTINUE: what to do to the message, in order. */
   const Effect *effects;
   size_t effect_count;
-  const Verdict *verdict;  /* for the log: NULL when no rules were evaluated */
+  const Verdict *verdict; /* for the log: NULL when no rules were evaluated */
 } MilterResult;
 
 typedef enum DelayReject { DELAY_REJECT_NO, DELAY_REJECT_MAIL, DELAY_REJECT_RCPT } DelayReject;
@@ -72,8 +76,10 @@ typedef struct MilterSession MilterSession;
 MilterSession *milter_session_new(Ruleset *ruleset, const MilterOptions *options);
 void milter_session_free(MilterSession *session);
 Session *milter_session_facts(MilterSession *session);
-/* The ruleset that the next MAIL (or connection) takes; keeps a reference. */
+/* The ruleset that the next message (or connection) takes; keeps a reference until then. */
 void milter_session_offer_ruleset(MilterSession *session, Ruleset *ruleset);
+/* The ruleset in use; borrowed. */
+const Ruleset *milter_session_ruleset(const MilterSession *session);
 
 EvaluationState milter_session_event(MilterSession *session, const MilterEvent *event);
 EvaluationState milter_session_run(MilterSession *session);
@@ -84,14 +90,22 @@ const MilterResult *milter_session_result(const MilterSession *session);
 
 /* A verdict's reply as the milter sends it (explain): the same cleaning. In the arena. */
 MilterResult milter_encode(Arena *arena, const Verdict *verdict, Phase phase);
+/* A header's name or value, or the reason of a quarantine, as libmilter takes it: printable ASCII, at most LIMIT_HEADER_VALUE bytes, never empty. In the arena. */
+char *milter_effect_text(Arena *arena, Slice text);
 
-/* What to negotiate, from the ruleset: which events are needed, which of them need no reply, which macros at which step. */
+/*
+ * What to negotiate, from the ruleset: which events are needed, which of them need no reply, which macros at which step. Beside what the rules read, the log wants
+ * the client, the sender and the queue id. The end of the message always comes: no one can decline it.
+ */
 typedef struct MilterNeeds {
-  bool connect, helo, mail, rcpt, data, eoh, eom, unknown;                       /* needed at all */
+  bool connect, helo, mail, rcpt, data, eoh, eom, unknown;                           /* needed at all */
   bool reply_connect, reply_helo, reply_mail, reply_rcpt, reply_data, reply_unknown; /* must be able to answer */
-  bool add_headers, quarantine;                                                   /* SMFIF_ADDHDRS, SMFIF_QUARANTINE */
-  const char *macros_connect, *macros_helo, *macros_mail, *macros_rcpt, *macros_data, *macros_eom; /* blank-separated, in the arena; "" for none */
+  bool add_headers, quarantine;                                                      /* SMFIF_ADDHDRS, SMFIF_QUARANTINE */
+  const char *macros_connect, *macros_helo, *macros_mail, *macros_rcpt, *macros_data,
+      *macros_eom; /* blank-separated, in the arena; "" for none */
 } MilterNeeds;
 MilterNeeds milter_needs(Arena *arena, const Ruleset *ruleset, const MilterOptions *options);
+/* True when a session that negotiated `have` brings all that `want` asks for: may it take a reloaded ruleset? */
+bool milter_needs_cover(const MilterNeeds *have, const MilterNeeds *want);
 
 #endif

@@ -1,0 +1,245 @@
+/*
+ * milter_facts.c: arguments and macros of a milter's callbacks -> facts.
+ *
+ * Which macro tells which fact stands in fact.def; here is only when the MTAs say it (Postfix MILTER_README, Sendmail's libmilter documentation, and what both were
+ * seen to send): what belongs to the connection comes with connect, TLS with HELO and MAIL, the login with MAIL, the queue id with each step of a message.
+ */
+#include "common/door/milter_internal.h"
+
+static const MilterEventSet message_events =
+    MILTER_EVENT_BIT(MILTER_MAIL) | MILTER_EVENT_BIT(MILTER_RCPT) | MILTER_EVENT_BIT(MILTER_DATA) | MILTER_EVENT_BIT(MILTER_EOM);
+
+MilterEventSet milter_fact_events(Fact fact) {
+  const FactInfo *info = fact_info(fact);
+  if (info->milter_source == NULL || fact == FACT_TIME || fact == FACT_DATE || fact == FACT_WEEKDAY) {
+    return 0;
+  }
+  if (fact == FACT_QUEUE_ID) {
+    return message_events; /* Sendmail has one from MAIL on, Postfix from its first recipient on */
+  }
+  if (info->phases & PHASE_BIT(PHASE_CONNECT)) {
+    return MILTER_EVENT_BIT(MILTER_CONNECT);
+  }
+  if (info->phases & PHASE_BIT(PHASE_HELO)) {
+    /* Postfix has the TLS macros at MAIL too, where no second EHLO came after STARTTLS. */
+    return fact == FACT_HELO_NAME ? MILTER_EVENT_BIT(MILTER_HELO) : MILTER_EVENT_BIT(MILTER_HELO) | MILTER_EVENT_BIT(MILTER_MAIL);
+  }
+  if (info->phases & PHASE_BIT(PHASE_MAIL)) {
+    return MILTER_EVENT_BIT(MILTER_MAIL);
+  }
+  if (info->phases & PHASE_BIT(PHASE_RCPT)) {
+    return MILTER_EVENT_BIT(MILTER_RCPT);
+  }
+  if (info->phases & PHASE_BIT(PHASE_DATA)) {
+    return MILTER_EVENT_BIT(MILTER_RCPT); /* recipient_count: we count them */
+  }
+  if (info->phases & PHASE_BIT(PHASE_EOM)) {
+    return MILTER_EVENT_BIT(MILTER_EOM);
+  }
+  return info->phases & PHASE_BIT(PHASE_UNKNOWN) ? MILTER_EVENT_BIT(MILTER_UNKNOWN) : 0;
+}
+
+bool milter_fact_macro(Fact fact, size_t *position, Slice *name) {
+  Slice source = slice_from(fact_info(fact)->milter_source);
+  while (*position < source.length) {
+    Slice rest;
+    bool more;
+    *name = slice_split(slice_from_offset(source, *position), ' ', &rest, &more);
+    *position += name->length + 1;
+    if (!slice_is_empty(*name) && !slice_equal(*name, SLICE_LITERAL("argument"))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool milter_fact_is_argument(Fact fact) {
+  const char *source = fact_info(fact)->milter_source;
+  return source != NULL && slice_starts_with(slice_from(source), SLICE_LITERAL("argument"));
+}
+
+void milter_facts_needed(const Ruleset *ruleset, const MilterOptions *options, bool needed[FACT_COUNT]) {
+  static const Fact logged[] = {FACT_CLIENT_ADDRESS, FACT_HELO_NAME, FACT_SENDER, FACT_RECIPIENT, FACT_QUEUE_ID};
+  memset(needed, 0, sizeof(bool) * FACT_COUNT);
+  for (Phase phase = 0; phase < PHASE_COUNT; phase++) {
+    bool consulted = milter_consults(ruleset, options, phase);
+    for (Fact fact = 0; consulted && fact < FACT_COUNT; fact++) {
+      needed[fact] = needed[fact] || ruleset->phases[phase].facts[fact];
+    }
+  }
+  for (size_t i = 0; i < G_N_ELEMENTS(logged); i++) {
+    needed[logged[i]] = true;
+  }
+}
+
+static Slice macro_value(const MilterEvent *event, const char *name) {
+  return event->macro ? slice_from(event->macro(event->macro_data, name)) : SLICE_EMPTY;
+}
+
+/* The first of the fact's macros that has a value. */
+static bool fact_from_macros(const MilterEvent *event, Fact fact, Slice *value) {
+  size_t position = 0;
+  Slice name;
+  while (milter_fact_macro(fact, &position, &name)) {
+    char text[64];
+    if (name.length >= sizeof text || !event->macro) {
+      continue;
+    }
+    memcpy(text, name.data, name.length);
+    text[name.length] = '\0';
+    const char *found = event->macro(event->macro_data, text);
+    if (found) {
+      *value = slice_from(found);
+      return true;
+    }
+  }
+  return false;
+}
+
+/* An envelope argument without what may stand behind it: Sendmail 8.17.1 leaves the ESMTP parameters in argv[0] of an SMTPUTF8 command. */
+static Slice address_argument(Slice argument, Slice *parameters) {
+  bool quoted = false, bracketed = false;
+  argument = slice_trim(argument);
+  *parameters = SLICE_EMPTY;
+  for (size_t i = 0; i < argument.length; i++) {
+    char byte = argument.data[i];
+    if (byte == '\\' && quoted) {
+      i++;
+    } else if (byte == '"') {
+      quoted = !quoted;
+    } else if (byte == '<' && !quoted) {
+      bracketed = true;
+    } else if (byte == '>' && !quoted && bracketed) {
+      *parameters = slice_from_offset(argument, i + 1);
+      return slice_make(argument.data, i + 1);
+    } else if (byte == ' ' && !quoted && !bracketed) {
+      *parameters = slice_from_offset(argument, i);
+      return slice_make(argument.data, i);
+    }
+  }
+  return argument;
+}
+
+static bool declared_size(Slice parameters, Slice *size) {
+  bool more = true;
+  while (more) {
+    Slice rest;
+    Slice word = slice_split(parameters, ' ', &rest, &more);
+    if (word.length > 5 && slice_equal_fold(slice_make(word.data, 5), SLICE_LITERAL("SIZE="))) {
+      *size = slice_from_offset(word, 5);
+      return true;
+    }
+    parameters = rest;
+  }
+  return false;
+}
+
+static void take_mail(Session *facts, const MilterEvent *event) {
+  Slice parameters = SLICE_EMPTY, size = SLICE_EMPTY;
+  session_unset(facts, FACT_SENDER);
+  session_unset(facts, FACT_SIZE);
+  const char *const *arguments = event->arguments;
+  if (!arguments || !arguments[0]) {
+    if (fact_from_macros(event, FACT_SENDER, &size)) {
+      (void)session_set(facts, FACT_SENDER, size);
+    }
+    return;
+  }
+  (void)session_set(facts, FACT_SENDER, address_argument(slice_from(arguments[0]), &parameters));
+  bool found = declared_size(parameters, &size);
+  for (size_t i = 1; !found && arguments[i]; i++) {
+    found = declared_size(slice_from(arguments[i]), &size);
+  }
+  if (found) {
+    (void)session_set(facts, FACT_SIZE, size);
+  }
+}
+
+static void take_connect(Session *facts, const MilterEvent *event) {
+  Slice value;
+  if (event->address) {
+    char text[IP_TEXT_MAX];
+    size_t length = ip_format(event->address, text);
+    (void)session_set(facts, FACT_CLIENT_ADDRESS, slice_make(text, length));
+  } else if (fact_from_macros(event, FACT_CLIENT_ADDRESS, &value)) {
+    (void)session_set(facts, FACT_CLIENT_ADDRESS, value);
+  }
+  if (event->port != 0) {
+    char text[16];
+    int length = g_snprintf(text, sizeof text, "%u", event->port);
+    (void)session_set(facts, FACT_CLIENT_PORT, slice_make(text, (size_t)length));
+  }
+  if (event->arguments && event->arguments[0]) {
+    (void)session_set(facts, FACT_CLIENT_NAME, slice_from(event->arguments[0]));
+  }
+}
+
+static Slice first_argument(const MilterEvent *event) {
+  return event->arguments ? slice_from(event->arguments[0]) : SLICE_EMPTY;
+}
+
+static void take_arguments(Session *facts, const MilterEvent *event) {
+  Slice parameters;
+  switch (event->kind) {
+    case MILTER_CONNECT:
+      take_connect(facts, event);
+      return;
+    case MILTER_HELO:
+      (void)session_set(facts, FACT_HELO_NAME, first_argument(event));
+      return;
+    case MILTER_MAIL:
+      take_mail(facts, event);
+      return;
+    case MILTER_RCPT:
+      (void)session_set(facts, FACT_RECIPIENT, address_argument(first_argument(event), &parameters));
+      return;
+    case MILTER_UNKNOWN:
+      (void)session_set(facts, FACT_COMMAND, slice_trim(first_argument(event)));
+      return;
+    case MILTER_DATA:
+    case MILTER_EOH:
+    case MILTER_EOM:
+    case MILTER_ABORT:
+    case MILTER_CLOSE:
+      return;
+  }
+}
+
+/* Macros that need more than their text. */
+static void set_macro_fact(Session *facts, const MilterEvent *event, const MilterOptions *options, Fact fact, Slice value) {
+  if (fact == FACT_PROTOCOL_NAME) {
+    /* Sendmail says ESMTPS and ESMTPA too (RFC 3848). */
+    bool extended = value.length > 0 && g_ascii_toupper(value.data[0]) == 'E';
+    value = extended ? SLICE_LITERAL("esmtp") : SLICE_LITERAL("smtp");
+  } else if (fact == FACT_SERVICE && slice_equal_fold(value, macro_value(event, "j"))) {
+    value = slice_from(options->service); /* Postfix's default for {daemon_name} is the host's name: it names no service */
+  }
+  (void)session_set(facts, fact, value);
+}
+
+void milter_facts_take(Session *facts, const bool needed[FACT_COUNT], const MilterEvent *event, const MilterOptions *options) {
+  take_arguments(facts, event);
+  for (Fact fact = 0; fact < FACT_COUNT; fact++) {
+    if (!needed[fact] || (milter_fact_events(fact) & MILTER_EVENT_BIT(event->kind)) == 0 || milter_fact_is_argument(fact)) {
+      continue;
+    }
+    Slice value;
+    if (fact_from_macros(event, fact, &value)) {
+      set_macro_fact(facts, event, options, fact, value);
+    } else if (event->kind == MILTER_MAIL && fact_info(fact)->scope == SCOPE_SESSION) {
+      session_unset(facts, fact); /* AUTH= of the message before is not this one's */
+    }
+  }
+}
+
+void milter_facts_start(Session *facts, const MilterOptions *options) {
+  (void)session_set(facts, FACT_SERVER_NAME, slice_from(options->server_name));
+  (void)session_set(facts, FACT_SERVICE, slice_from(options->service));
+}
+
+Phase milter_command_phase(const MilterEvent *event) {
+  Slice rest;
+  bool more;
+  Slice word = slice_split(slice_trim(first_argument(event)), ' ', &rest, &more);
+  return slice_equal_fold(word, SLICE_LITERAL("EXPN")) ? PHASE_EXPN : PHASE_UNKNOWN;
+}

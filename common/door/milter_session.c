@@ -1,0 +1,564 @@
+/*
+ * milter_session.c: the milter door's state machine. See the header for what it promises.
+ *
+ * An event first moves the state (what begins, what is over), then takes its facts, then asks the rules of its phase, unless an earlier verdict stands; `conclude`
+ * puts the verdict to use. The verdicts that outlive their event are kept by phase in arenas of their own: connect's, helo's (a second HELO replaces it), the message's.
+ *
+ * Which message an event belongs to is known without MAIL too, since MAIL may be declined: what follows an end, an abort, a refused DATA or a MILTER_ACCEPT is
+ * the next message.
+ */
+#include "common/door/milter_internal.h"
+
+/* A verdict that outlives its event. */
+typedef struct Standing {
+  Arena *arena;
+  Verdict verdict;
+  bool is_set;
+  bool said; /* it was in a result, hence in the log */
+} Standing;
+
+/* How the rules of the event are being asked. */
+typedef enum Asking {
+  ASKING_NOTHING,
+  ASKING_RULES,     /* for the verdict */
+  ASKING_VARIABLES, /* the phase has another owner */
+  ASKING_TO_SPARE,  /* rcpt rules, HERE only: is the recipient accepted before what is held is said? */
+} Asking;
+
+struct MilterSession {
+  MilterOptions options;
+  Session *facts;
+  Variables *variables;
+  Ruleset *ruleset, *offered;
+  bool needed[FACT_COUNT];
+
+  Standing connect, helo; /* held refusals */
+  Standing ended;         /* disconnect: whatever comes is answered with it */
+  bool session_accepted;
+
+  /* The message. Its texts are in the facts' message arena. */
+  Standing mail;         /* MAIL was refused */
+  Standing data;         /* DATA was refused */
+  bool message_over;     /* the next envelope event begins another one */
+  bool message_accepted; /* no more rules */
+  bool message_discarded;
+  unsigned recipient_count;
+  GArray *effects; /* of Effect: to do at its end */
+
+  /* The event. */
+  Arena *arena;
+  Phase phase;
+  Asking asking;
+  Evaluation *evaluation;
+  MilterResult result;
+};
+
+static void standing_clear(Standing *standing) {
+  standing->is_set = standing->said = false;
+  arena_reset(standing->arena);
+}
+
+static void standing_set(Standing *standing, const Verdict *verdict) {
+  standing_clear(standing);
+  standing->verdict = verdict_copy(standing->arena, verdict);
+  standing->is_set = true;
+}
+
+static void begin_message(MilterSession *session) {
+  session_reset_message(session->facts);
+  variables_reset_message(session->variables);
+  standing_clear(&session->mail);
+  standing_clear(&session->data);
+  session->message_over = session->message_accepted = session->message_discarded = false;
+  session->recipient_count = 0;
+  g_array_set_size(session->effects, 0);
+}
+
+static void take_offered_ruleset(MilterSession *session) {
+  if (!session->offered) {
+    return;
+  }
+  ruleset_unref(session->ruleset);
+  session->ruleset = g_steal_pointer(&session->offered);
+  variables_rebind(session->variables, session->ruleset);
+  milter_facts_needed(session->ruleset, &session->options, session->needed);
+}
+
+MilterSession *milter_session_new(Ruleset *ruleset, const MilterOptions *options) {
+  MilterSession *session = g_new0(MilterSession, 1);
+  session->options = *options;
+  session->facts = session_new(DOOR_MILTER);
+  session->ruleset = ruleset_ref(ruleset);
+  session->variables = variables_new(ruleset);
+  session->effects = g_array_new(FALSE, FALSE, sizeof(Effect));
+  session->arena = arena_new(0);
+  Standing *all[] = {&session->connect, &session->helo, &session->ended, &session->mail, &session->data};
+  for (size_t i = 0; i < G_N_ELEMENTS(all); i++) {
+    all[i]->arena = arena_new(256);
+  }
+  milter_facts_needed(ruleset, options, session->needed);
+  milter_facts_start(session->facts, options);
+  return session;
+}
+
+void milter_session_free(MilterSession *session) {
+  if (!session) {
+    return;
+  }
+  arena_free(session->arena); /* evaluations first: they hold on to facts and variables */
+  Standing *all[] = {&session->connect, &session->helo, &session->ended, &session->mail, &session->data};
+  for (size_t i = 0; i < G_N_ELEMENTS(all); i++) {
+    arena_free(all[i]->arena);
+  }
+  g_array_free(session->effects, TRUE);
+  variables_free(session->variables);
+  session_free(session->facts);
+  ruleset_unref(session->ruleset);
+  ruleset_unref(session->offered);
+  g_free(session);
+}
+
+Session *milter_session_facts(MilterSession *session) {
+  return session->facts;
+}
+
+const Ruleset *milter_session_ruleset(const MilterSession *session) {
+  return session->ruleset;
+}
+
+void milter_session_offer_ruleset(MilterSession *session, Ruleset *ruleset) {
+  ruleset_unref(session->offered);
+  session->offered = ruleset == session->ruleset ? NULL : ruleset_ref(ruleset);
+}
+
+const MilterResult *milter_session_result(const MilterSession *session) {
+  return &session->result;
+}
+
+Question *const *milter_session_wanted(MilterSession *session, size_t *count) {
+  *count = 0;
+  return session->evaluation ? evaluation_wanted(session->evaluation, count) : NULL;
+}
+
+void milter_session_answer(MilterSession *session, const Question *question, Answer *answer) {
+  if (session->evaluation) {
+    evaluation_answer(session->evaluation, question, answer);
+  }
+}
+
+void milter_session_expire(MilterSession *session, const char *reason) {
+  if (session->evaluation) {
+    evaluation_expire(session->evaluation, reason);
+  }
+}
+
+/* Answering */
+
+static int64_t delay_of(const Verdict *verdict) {
+  int64_t sum = 0;
+  for (size_t i = 0; i < verdict->effect_count; i++) {
+    if (verdict->effects[i].kind == EFFECT_DELAY) {
+      sum += verdict->effects[i].as.delay_ms;
+    }
+  }
+  return sum;
+}
+
+/* The verdict of this event's own rules is the answer. */
+static void answer_with(MilterSession *session, const Verdict *verdict) {
+  session->result = milter_encode(session->arena, verdict, session->phase);
+  session->result.delay_ms = delay_of(verdict);
+}
+
+/* An earlier verdict is the answer: its effects are done with. */
+static void answer_with_standing(MilterSession *session, Standing *standing) {
+  Verdict *verdict = ARENA_NEW(session->arena, Verdict);
+  *verdict = standing->verdict;
+  verdict->effects = NULL;
+  verdict->effect_count = 0;
+  standing->said = true;
+  session->result = milter_encode(session->arena, verdict, standing->verdict.phase);
+}
+
+/* Nothing is said now; what the rules want logged or delayed is. */
+static void answer_effects_only(MilterSession *session, const Verdict *verdict) {
+  Verdict *rest = ARENA_NEW(session->arena, Verdict);
+  *rest = (Verdict){.outcome = OUTCOME_PASS,
+                    .phase = verdict->phase,
+                    .failures = verdict->failures,
+                    .effects = verdict->effects,
+                    .effect_count = verdict->effect_count};
+  answer_with(session, rest);
+}
+
+static Standing *held_refusal(MilterSession *session) {
+  return session->connect.is_set ? &session->connect : session->helo.is_set ? &session->helo : NULL;
+}
+
+/* What the whole message gets at its end: each rule's header once, however many recipients it was said for. */
+static void keep_effects(MilterSession *session, const Verdict *verdict) {
+  Arena *arena = session_message_arena(session->facts);
+  Verdict copy = {0};
+  for (size_t i = 0; i < verdict->effect_count; i++) {
+    const Effect *effect = &verdict->effects[i];
+    if (!effect_is_whole_message(effect->kind)) {
+      continue;
+    }
+    bool known = false;
+    for (guint k = 0; k < session->effects->len && !known; k++) {
+      const Effect *kept = &g_array_index(session->effects, Effect, k);
+      known = kept->kind == effect->kind && slice_equal(kept->rule, effect->rule);
+    }
+    if (known) {
+      continue;
+    }
+    if (copy.effects == NULL) {
+      copy = verdict_copy(arena, verdict);
+    }
+    g_array_append_val(session->effects, copy.effects[i]);
+  }
+}
+
+/* Putting a verdict to use, by phase */
+
+static void conclude_session_phase(MilterSession *session, Standing *standing, const Verdict *verdict) {
+  switch (verdict->outcome) {
+    case OUTCOME_PASS:
+    case OUTCOME_DISCARD:
+      answer_with(session, verdict);
+      return;
+    case OUTCOME_ACCEPT:
+      session->session_accepted = true;
+      answer_with(session, verdict);
+      return;
+    case OUTCOME_DISCONNECT:
+      standing_set(&session->ended, verdict);
+      session->ended.said = true;
+      answer_with(session, verdict);
+      return;
+    case OUTCOME_TEMPFAIL:
+    case OUTCOME_REJECT:
+      standing_set(standing, verdict);
+      if (session->options.delay_reject == DELAY_REJECT_NO) {
+        standing->said = true;
+        answer_with(session, verdict);
+      } else {
+        answer_effects_only(session, verdict);
+      }
+      return;
+  }
+}
+
+static void conclude_refusal(MilterSession *session, Standing *standing, const Verdict *verdict) {
+  Standing *kept = verdict->outcome == OUTCOME_DISCONNECT ? &session->ended : standing;
+  if (kept) {
+    standing_set(kept, verdict);
+    kept->said = true;
+  }
+  answer_with(session, verdict);
+}
+
+/* MAIL and DATA: not refused. ACCEPT and DISCARD end the MTA's interest in us, so they wait while there is something to do at the end. */
+static void conclude_message_phase(MilterSession *session, Standing *standing, const Verdict *verdict) {
+  if (verdict_refuses(verdict)) {
+    conclude_refusal(session, standing, verdict);
+    return;
+  }
+  keep_effects(session, verdict);
+  answer_with(session, verdict);
+  if (verdict->outcome == OUTCOME_DISCARD) {
+    session->message_discarded = true;
+    session->message_accepted = session->phase == PHASE_MAIL; /* MAIL's verdict is that of each recipient */
+    session->result.action = MILTER_CONTINUE;
+  } else if (verdict->outcome == OUTCOME_ACCEPT) {
+    session->message_accepted = true;
+    session->session_accepted = session->session_accepted || verdict->accept_scope == SCOPE_SESSION;
+    if (session->effects->len > 0 || session->message_discarded) {
+      session->result.action = MILTER_CONTINUE;
+    }
+    /* After ACCEPT at DATA the MTA says neither end nor abort of this message. */
+    session->message_over = session->phase == PHASE_DATA && session->result.action == MILTER_ACCEPT;
+  }
+}
+
+static void accept_recipient(MilterSession *session) {
+  session->recipient_count++;
+  variables_end_recipient(session->variables, true);
+}
+
+static void conclude_recipient(MilterSession *session, const Verdict *verdict) {
+  if (verdict_refuses(verdict)) {
+    variables_end_recipient(session->variables, false);
+    conclude_refusal(session, NULL, verdict);
+    return;
+  }
+  accept_recipient(session);
+  keep_effects(session, verdict);
+  answer_with(session, verdict);
+  session->result.action = MILTER_CONTINUE;
+  session->message_discarded = session->message_discarded || verdict->outcome == OUTCOME_DISCARD;
+}
+
+/* What is left to do when the message is taken. */
+static void finish_message(MilterSession *session) {
+  session->message_over = true;
+  if (session->message_discarded) {
+    session->result.action = MILTER_DISCARD;
+    return;
+  }
+  session->result.action = MILTER_CONTINUE;
+  session->result.effects = (const Effect *)(void *)session->effects->data;
+  session->result.effect_count = session->effects->len;
+}
+
+static void conclude_end(MilterSession *session, const Verdict *verdict) {
+  session->message_over = true;
+  if (verdict_refuses(verdict)) {
+    conclude_refusal(session, NULL, verdict);
+    return;
+  }
+  keep_effects(session, verdict);
+  answer_with(session, verdict);
+  session->message_discarded = session->message_discarded || verdict->outcome == OUTCOME_DISCARD;
+  finish_message(session);
+}
+
+static void conclude(MilterSession *session, const Verdict *verdict) {
+  switch (session->phase) {
+    case PHASE_CONNECT:
+      conclude_session_phase(session, &session->connect, verdict);
+      return;
+    case PHASE_HELO:
+      conclude_session_phase(session, &session->helo, verdict);
+      return;
+    case PHASE_MAIL:
+      conclude_message_phase(session, &session->mail, verdict);
+      return;
+    case PHASE_RCPT:
+      conclude_recipient(session, verdict);
+      return;
+    case PHASE_DATA:
+      conclude_message_phase(session, &session->data, verdict);
+      return;
+    case PHASE_EOM:
+      conclude_end(session, verdict);
+      return;
+    case PHASE_VRFY:
+    case PHASE_EXPN:
+    case PHASE_ETRN:
+    case PHASE_UNKNOWN:
+      if (verdict->outcome == OUTCOME_DISCONNECT) {
+        standing_set(&session->ended, verdict);
+        session->ended.said = true;
+      }
+      answer_with(session, verdict);
+      return;
+    case PHASE_COUNT:
+      break;
+  }
+  g_assert_not_reached();
+}
+
+/* Nobody asked the rules of this phase, or they are another door's. */
+static void conclude_without_verdict(MilterSession *session) {
+  if (session->phase == PHASE_RCPT) {
+    accept_recipient(session);
+  } else if (session->phase == PHASE_EOM) {
+    finish_message(session);
+  }
+}
+
+/* Asking the rules */
+
+EvaluationState milter_session_run(MilterSession *session) {
+  if (session->asking == ASKING_NOTHING) {
+    return EVALUATION_DECIDED;
+  }
+  if (evaluation_run(session->evaluation) == EVALUATION_WAITS) {
+    return EVALUATION_WAITS;
+  }
+  const Verdict *verdict = evaluation_verdict(session->evaluation);
+  Asking asking = session->asking;
+  session->asking = ASKING_NOTHING;
+  if (asking == ASKING_TO_SPARE && verdict->outcome != OUTCOME_ACCEPT) {
+    variables_end_recipient(session->variables, false);
+    answer_with_standing(session, held_refusal(session));
+    return EVALUATION_DECIDED;
+  }
+  evaluation_commit(session->evaluation);
+  if (asking == ASKING_VARIABLES) {
+    conclude_without_verdict(session);
+  } else {
+    conclude(session, verdict);
+  }
+  return EVALUATION_DECIDED;
+}
+
+static EvaluationState ask_rules(MilterSession *session, Asking asking) {
+  const PhaseProgram *program = &session->ruleset->phases[session->phase];
+  if (program->facts[FACT_TIME] || program->facts[FACT_DATE] || program->facts[FACT_WEEKDAY]) {
+    ClockMoment moment = clock_moment(session->options.clock, clock_unix(session->options.clock));
+    session_set_time(session->facts, &moment);
+  }
+  EvaluationOptions options = {.here_only = asking == ASKING_TO_SPARE, .observe_all = asking == ASKING_VARIABLES};
+  session->asking = asking;
+  session->evaluation = evaluation_new(session->arena, session->ruleset, session->phase, session->facts, session->variables, &options);
+  return milter_session_run(session);
+}
+
+static EvaluationState ask_phase(MilterSession *session, Phase phase) {
+  session->phase = phase;
+  bool rules_over = session->session_accepted || ((PHASE_BIT(phase) & PHASES_MESSAGE) && session->message_accepted);
+  if (rules_over || !milter_evaluates(session->ruleset, &session->options, phase)) {
+    conclude_without_verdict(session);
+    return EVALUATION_DECIDED;
+  }
+  return ask_rules(session, (session->options.owned & PHASE_BIT(phase)) != 0 ? ASKING_RULES : ASKING_VARIABLES);
+}
+
+/* Events */
+
+static EvaluationState say(MilterSession *session, Standing *standing) {
+  answer_with_standing(session, standing);
+  return EVALUATION_DECIDED;
+}
+
+static EvaluationState on_connect(MilterSession *session, const MilterEvent *event) {
+  session_reset(session->facts);
+  variables_reset(session->variables);
+  take_offered_ruleset(session);
+  begin_message(session);
+  standing_clear(&session->connect);
+  standing_clear(&session->helo);
+  standing_clear(&session->ended);
+  session->session_accepted = false;
+  milter_facts_start(session->facts, &session->options);
+  milter_facts_take(session->facts, session->needed, event, &session->options);
+  return ask_phase(session, PHASE_CONNECT);
+}
+
+static EvaluationState on_helo(MilterSession *session, const MilterEvent *event) {
+  begin_message(session);
+  if (!session->session_accepted) {
+    standing_clear(&session->helo);
+    variables_forget_phase(session->variables, PHASE_HELO);
+  }
+  milter_facts_take(session->facts, session->needed, event, &session->options);
+  if (session->ended.is_set) {
+    return say(session, &session->ended);
+  }
+  if (session->connect.is_set) {
+    return session->options.delay_reject == DELAY_REJECT_NO ? say(session, &session->connect) : EVALUATION_DECIDED;
+  }
+  return ask_phase(session, PHASE_HELO);
+}
+
+static EvaluationState on_mail(MilterSession *session, const MilterEvent *event) {
+  begin_message(session);
+  take_offered_ruleset(session);
+  milter_facts_take(session->facts, session->needed, event, &session->options);
+  if (session->ended.is_set) {
+    return say(session, &session->ended);
+  }
+  Standing *held = held_refusal(session);
+  if (held) {
+    return session->options.delay_reject == DELAY_REJECT_RCPT ? EVALUATION_DECIDED : say(session, held);
+  }
+  return ask_phase(session, PHASE_MAIL);
+}
+
+/* An event inside a message whose MAIL may have been declined. */
+static void enter_message(MilterSession *session, bool after_refused_data) {
+  if (session->message_over || (after_refused_data && session->data.is_set)) {
+    begin_message(session);
+    take_offered_ruleset(session);
+  }
+}
+
+static EvaluationState on_recipient(MilterSession *session, const MilterEvent *event) {
+  enter_message(session, true);
+  milter_facts_take(session->facts, session->needed, event, &session->options);
+  Standing *held = held_refusal(session);
+  if (session->ended.is_set) {
+    return say(session, &session->ended);
+  }
+  if (held == NULL) {
+    return session->mail.is_set ? say(session, &session->mail) : ask_phase(session, PHASE_RCPT);
+  }
+  session->phase = PHASE_RCPT;
+  if (session->options.delay_reject == DELAY_REJECT_RCPT && session->ruleset->phases[PHASE_RCPT].has_rules) {
+    return ask_rules(session, ASKING_TO_SPARE);
+  }
+  return say(session, held);
+}
+
+static void set_recipient_count(MilterSession *session) {
+  char text[16];
+  int length = g_snprintf(text, sizeof text, "%u", session->recipient_count);
+  (void)session_set(session->facts, FACT_RECIPIENT_COUNT, slice_make(text, (size_t)length));
+}
+
+/* DATA and the end: of the recipients that were accepted. */
+static EvaluationState on_content(MilterSession *session, const MilterEvent *event, Phase phase) {
+  enter_message(session, false);
+  session_reset_recipient(session->facts);
+  milter_facts_take(session->facts, session->needed, event, &session->options);
+  set_recipient_count(session);
+  Standing *held = held_refusal(session);
+  Standing *standing = session->ended.is_set                   ? &session->ended
+                       : held && session->recipient_count == 0 ? held
+                       : session->mail.is_set                  ? &session->mail
+                       : session->data.is_set                  ? &session->data
+                                                               : NULL;
+  if (standing) {
+    session->message_over = phase == PHASE_EOM;
+    return say(session, standing);
+  }
+  return ask_phase(session, phase);
+}
+
+static EvaluationState on_unknown(MilterSession *session, const MilterEvent *event) {
+  milter_facts_take(session->facts, session->needed, event, &session->options);
+  return session->ended.is_set ? say(session, &session->ended) : ask_phase(session, milter_command_phase(event));
+}
+
+static EvaluationState on_close(MilterSession *session) {
+  Standing *held = held_refusal(session);
+  if (held && !held->said) {
+    answer_with_standing(session, held);
+  }
+  begin_message(session);
+  return EVALUATION_DECIDED;
+}
+
+EvaluationState milter_session_event(MilterSession *session, const MilterEvent *event) {
+  arena_reset(session->arena);
+  session->evaluation = NULL;
+  session->asking = ASKING_NOTHING;
+  session->result = (MilterResult){.action = MILTER_CONTINUE};
+  session_reset_recipient(session->facts);
+  switch (event->kind) {
+    case MILTER_CONNECT:
+      return on_connect(session, event);
+    case MILTER_HELO:
+      return on_helo(session, event);
+    case MILTER_MAIL:
+      return on_mail(session, event);
+    case MILTER_RCPT:
+      return on_recipient(session, event);
+    case MILTER_DATA:
+      return on_content(session, event, PHASE_DATA);
+    case MILTER_EOM:
+      return on_content(session, event, PHASE_EOM);
+    case MILTER_UNKNOWN:
+      return on_unknown(session, event);
+    case MILTER_ABORT:
+      begin_message(session);
+      return EVALUATION_DECIDED;
+    case MILTER_CLOSE:
+      return on_close(session);
+    case MILTER_EOH:
+      return EVALUATION_DECIDED;
+  }
+  g_assert_not_reached();
+}

@@ -1,0 +1,61 @@
+/*
+ * filter.h: the milter of this process, and its conversations with MTAs.
+ *
+ * libmilter forgets its sessions when it stops, so the list of them is ours: whatever is left at the end is closed here. Every callback runs between filter_enter and
+ * filter_leave; after filter_shut none comes in any more. Thread-safe; a Conversation is confined to the callback that is running.
+ */
+#ifndef MILTER_FILTER_H
+#define MILTER_FILTER_H
+
+#include <stdbool.h>
+
+#include "common/door/milter_session.h"
+#include "common/service/daemon.h"
+
+typedef struct Filter Filter;
+
+/* One connection of an MTA: one SMTP session. */
+typedef struct Conversation {
+  Filter *filter;
+  MilterSession *session; /* NULL: there were too many, everything is answered with TEMPFAIL */
+  Ruleset *ruleset;       /* our reference to what the session uses, ... */
+  Ruleset *offered;       /* ... and to what it will use */
+  Arena *arena;           /* of `needs` */
+  MilterNeeds needs;      /* what was negotiated */
+  unsigned long no_reply; /* SMFIP_NR_* that were negotiated */
+  AnswerBox *box;         /* answers to look-ups, and what a delay sleeps on */
+  char id[40];            /* for the log */
+  bool in_message;
+} Conversation;
+
+Filter *filter_new(Daemon *daemon);
+/* All callbacks are out, see filter_shut. Closes what conversations are left. */
+void filter_free(Filter *filter);
+Daemon *filter_daemon(const Filter *filter);
+
+/* False: we have stopped, nothing may be touched. */
+bool filter_enter(Filter *filter);
+void filter_leave(Filter *filter);
+
+/* Adds it to the list. */
+Conversation *conversation_new(Filter *filter);
+void conversation_free(Conversation *conversation);
+/* Before a message: offers the session the ruleset in force, if what was negotiated is enough for it. */
+void conversation_offer_ruleset(Conversation *conversation);
+/* After an event: drops references that the session does not need any more. */
+void conversation_settle(Conversation *conversation);
+void conversation_set_in_message(Conversation *conversation, bool in_message);
+
+/* A callback begins to hold its thread; false when too many do. */
+bool filter_begin_waiting(Filter *filter);
+void filter_end_waiting(Filter *filter);
+
+bool filter_is_stopping(Filter *filter);
+/* Waiting callbacks give up at once, those that come do not wait. */
+void filter_stop_waiting(Filter *filter);
+/* Waits until no conversation is inside a message, at most so long. */
+void filter_drain(Filter *filter, unsigned seconds);
+/* No callback gets in any more; waits for those inside. */
+void filter_shut(Filter *filter);
+
+#endif

@@ -1,0 +1,18 @@
+/*
+ * socket.h: libmilter serves a socket that we have opened.
+ */
+#ifndef MILTER_SOCKET_H
+#define MILTER_SOCKET_H
+
+#include <stdbool.h>
+
+#include "common/service/listener.h"
+
+/* After smfi_register, before smfi_main. From now on libmilter accepts from this listener, and only peers that it allows. The listener must outlive smfi_main. */
+bool socket_adopt(const Listener *listener, GError **error);
+/* Connections are closed as soon as they come. */
+void socket_refuse(void);
+/* Wakes libmilter's thread that waits for connections; after smfi_stop. */
+void socket_wake(void);
+
+#endif

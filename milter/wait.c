@@ -1,0 +1,76 @@
+/*
+ * wait.c: a callback waits on its conversation's answer box. It may be woken for nothing, so the state is looked at each time.
+ */
+#include "milter/wait.h"
+
+#include "common/ask/scheduler.h"
+
+static void ask_wanted(Conversation *conversation) {
+  size_t count;
+  Question *const *wanted = milter_session_wanted(conversation->session, &count);
+  for (size_t i = 0; i < count; i++) {
+    scheduler_ask(daemon_scheduler(filter_daemon(conversation->filter)), wanted[i], conversation->box);
+  }
+}
+
+/* False: there was nothing. Late answers to an earlier event's questions are let go by the session. */
+static bool take_answers(Conversation *conversation) {
+  Question *question;
+  Answer *answer;
+  bool any = false;
+  while (answer_box_take(conversation->box, &question, &answer)) {
+    milter_session_answer(conversation->session, question, answer);
+    question_unref(question);
+    answer_unref(answer);
+    any = true;
+  }
+  return any;
+}
+
+/* Waits for an answer; NULL, or why there will be none. */
+static const char *wait_for_answer(Conversation *conversation, gint64 deadline) {
+  while (!take_answers(conversation)) {
+    if (filter_is_stopping(conversation->filter)) {
+      return "stopping";
+    }
+    if (g_get_monotonic_time() >= deadline) {
+      return "no answer within the deadline";
+    }
+    (void)answer_box_wait(conversation->box, deadline);
+  }
+  return NULL;
+}
+
+void wait_for_verdict(Conversation *conversation, EvaluationState state, gint64 deadline) {
+  if (state == EVALUATION_DECIDED) {
+    return;
+  }
+  bool waiting = filter_begin_waiting(conversation->filter);
+  const char *failure = waiting ? NULL : "too many sessions wait";
+  while (state == EVALUATION_WAITS) {
+    if (failure == NULL) {
+      ask_wanted(conversation);
+      failure = wait_for_answer(conversation, deadline);
+    }
+    if (failure != NULL) {
+      milter_session_expire(conversation->session, failure);
+    }
+    state = milter_session_run(conversation->session);
+  }
+  if (waiting) {
+    filter_end_waiting(conversation->filter);
+  }
+}
+
+void wait_for_delay(Conversation *conversation, int64_t delay_ms, gint64 deadline) {
+  gint64 until = MIN(deadline, g_get_monotonic_time() + delay_ms * 1000);
+  if (delay_ms <= 0 || !filter_begin_waiting(conversation->filter)) {
+    return;
+  }
+  while (g_get_monotonic_time() < until && !filter_is_stopping(conversation->filter)) {
+    if (answer_box_wait(conversation->box, until)) {
+      (void)take_answers(conversation); /* late ones: they are in the cache now */
+    }
+  }
+  filter_end_waiting(conversation->filter);
+}
