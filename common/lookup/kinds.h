@@ -12,8 +12,8 @@ const ResourceKind *resource_kind_find(Slice word);
 /* The kinds that `table ... from` takes. */
 const char *const *resource_table_kind_names(void);
 
-/* A source that opens each resource anew (equal specs in one source are one). For the tool and for tests. */
+/* A source that opens each resource anew (equal specs in one source are one). For the tool and for tests. Confined. The context is copied. */
 ResourceSource *resource_source_plain_new(const ResourceContext *context);
-void resource_source_plain_free(ResourceSource *source);
+void resource_source_plain_free(ResourceSource *source); /* takes NULL; resources that others hold live on */
 
 #endif

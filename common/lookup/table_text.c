@@ -1,0 +1,219 @@
+/*
+ * table_text.c: reads the lines of a table.
+ */
+#include "common/lookup/table_text.h"
+
+#include "common/base/limits.h"
+
+enum { BAD_LINES_TOLD = 10 };
+
+typedef struct TableReader {
+  const KeysetShape *shape;
+  const char *name;
+  KeysetBuilder *builder;
+  Arena *line_arena; /* emptied for each line */
+  GString *messages;
+  size_t line;
+  size_t bad_lines;
+} TableReader;
+
+/* What goes wrong with a line: the part of the line that it is about, and the right form (both may be empty). */
+typedef struct LineProblem {
+  const char *text;
+  Slice found;
+  Slice right_form;
+} LineProblem;
+
+static bool is_blank(char byte) {
+  return byte == ' ' || byte == '\t';
+}
+
+static Slice skip_blanks(Slice text) {
+  size_t at = 0;
+  while (at < text.length && is_blank(text.data[at])) {
+    at++;
+  }
+  return slice_from_offset(text, at);
+}
+
+static bool starts_comment(Slice text) {
+  return text.length > 0 && text.data[0] == '#';
+}
+
+static bool fail(LineProblem *problem, const char *text, Slice found) {
+  problem->text = text;
+  problem->found = found;
+  return false;
+}
+
+/* The bytes of a quoted text that begins with '"', up to and with its end; 0 when it has none. */
+static size_t quoted_length(Slice text) {
+  for (size_t i = 1; i < text.length; i++) {
+    if (text.data[i] == '\\') {
+      i++;
+    } else if (text.data[i] == '"') {
+      return i + 1;
+    }
+  }
+  return 0;
+}
+
+/* Without the quotes around it, \" \\ and \n resolved; other backslashes stay. */
+static Slice unquote(Arena *arena, Slice quoted) {
+  char *text = arena_alloc_text(arena, quoted.length);
+  size_t length = 0;
+  for (size_t i = 1; i + 1 < quoted.length; i++) {
+    char byte = quoted.data[i];
+    char next = quoted.data[i + 1];
+    if (byte == '\\' && (next == '"' || next == '\\' || next == 'n')) {
+      byte = next == 'n' ? '\n' : next;
+      i++;
+    }
+    text[length++] = byte;
+  }
+  return slice_make(text, length);
+}
+
+/* A word up to the next blank; what stands wholly in quotes loses them; an address may begin with a quoted localpart ("a b"@c). */
+static bool take_key(Arena *arena, Slice *rest, Slice *key, LineProblem *problem) {
+  Slice text = *rest;
+  size_t length = 0;
+  bool quoted = text.data[0] == '"';
+  if (quoted) {
+    length = quoted_length(text);
+    if (length == 0) {
+      return fail(problem, "the quote is not closed", text);
+    }
+  }
+  size_t quote_end = length;
+  while (length < text.length && !is_blank(text.data[length])) {
+    length++;
+  }
+  *key = slice_make(text.data, length);
+  if (quoted && quote_end == length) {
+    *key = unquote(arena, *key);
+  }
+  *rest = skip_blanks(slice_from_offset(text, length));
+  return true;
+}
+
+/* The rest of a line as a map's value. */
+static bool take_value(Arena *arena, Slice rest, Slice *value, LineProblem *problem) {
+  if (rest.length == 0 || starts_comment(rest)) {
+    return fail(problem, "the value is missing: a line of a map is a key, a blank and a value", SLICE_EMPTY);
+  }
+  if (slice_starts_with(rest, SLICE_LITERAL("->"))) {
+    return fail(problem, "in a file key and value stand with a blank between them, without '->'", rest);
+  }
+  if (rest.data[0] == '"') {
+    size_t length = quoted_length(rest);
+    if (length == 0) {
+      return fail(problem, "the quote is not closed", rest);
+    }
+    *value = unquote(arena, slice_make(rest.data, length));
+    Slice behind = slice_from_offset(rest, length);
+    Slice more = skip_blanks(behind);
+    if (more.length > 0 && (!starts_comment(more) || more.length == behind.length)) {
+      return fail(problem, "something stands behind the quoted value", more);
+    }
+    return true;
+  }
+  size_t end = 1;
+  while (end < rest.length && !(rest.data[end] == '#' && is_blank(rest.data[end - 1]))) {
+    end++;
+  }
+  *value = slice_trim(slice_make(rest.data, end));
+  return true;
+}
+
+static bool take_line(TableReader *reader, Slice line, Slice *parts, Slice *value, LineProblem *problem) {
+  Slice rest = line;
+  for (size_t i = 0; i < reader->shape->part_count; i++) {
+    if (rest.length == 0 || starts_comment(rest)) {
+      return fail(problem, "a part of the key is missing: the parts of a tuple stand on one line with blanks between", line);
+    }
+    if (!take_key(reader->line_arena, &rest, &parts[i], problem)) {
+      return false;
+    }
+  }
+  if (reader->shape->has_value) {
+    return take_value(reader->line_arena, rest, value, problem);
+  }
+  if (rest.length > 0 && !starts_comment(rest)) {
+    return fail(problem, "a set has one entry a line (quote an entry that holds blanks)", rest);
+  }
+  return true;
+}
+
+static bool add_line(TableReader *reader, Slice line, LineProblem *problem) {
+  Slice parts[KEYSET_PARTS_MAX] = {{NULL, 0}};
+  Slice value = SLICE_EMPTY;
+  const char *text;
+  if (line.length > LIMIT_TABLE_LINE) {
+    return fail(problem, "the line is too long", SLICE_EMPTY);
+  }
+  if (slice_find(line, '\0') >= 0) {
+    return fail(problem, "a NUL byte in the line", SLICE_EMPTY);
+  }
+  line = slice_trim(line);
+  if (line.length == 0 || starts_comment(line)) {
+    return true;
+  }
+  if (!take_line(reader, line, parts, &value, problem)) {
+    return false;
+  }
+  if (keyset_builder_add(reader->builder, parts, value, &text, &problem->right_form)) {
+    return true;
+  }
+  return fail(problem, text, line);
+}
+
+/* "NAME:12: "found": what is wrong; write RIGHT" */
+static void tell(TableReader *reader, const LineProblem *problem) {
+  reader->bad_lines++;
+  if (reader->bad_lines > BAD_LINES_TOLD) {
+    return;
+  }
+  g_string_append_printf(reader->messages, "%s%s:%zu: ", reader->messages->len ? "\n" : "", reader->name, reader->line);
+  if (problem->found.length) {
+    Slice found = slice_quote(reader->line_arena, problem->found, LIMIT_QUOTE);
+    g_string_append_printf(reader->messages, "\"%.*s\": ", SLICE_ARGS(found));
+  }
+  g_string_append(reader->messages, problem->text);
+  if (problem->right_form.length) {
+    Slice right = slice_quote(reader->line_arena, problem->right_form, LIMIT_QUOTE);
+    g_string_append_printf(reader->messages, "; write %.*s", SLICE_ARGS(right));
+  }
+}
+
+static void read_lines(TableReader *reader, Slice text) {
+  bool more = true;
+  if (slice_starts_with(text, SLICE_LITERAL("\xEF\xBB\xBF"))) {
+    text = slice_from_offset(text, 3);
+  }
+  while (more) {
+    Slice line = slice_split(text, '\n', &text, &more);
+    LineProblem problem = {.text = NULL};
+    reader->line++;
+    arena_reset(reader->line_arena);
+    if (!add_line(reader, line, &problem)) {
+      tell(reader, &problem);
+    }
+  }
+}
+
+Keyset *table_text_read(const KeysetShape *shape, const char *name, Slice text, char **message) {
+  g_autoptr(GString) messages = g_string_new("");
+  g_autoptr(Arena) line_arena = arena_new(0);
+  TableReader reader = {.shape = shape, .name = name, .builder = keyset_builder_new(shape), .line_arena = line_arena, .messages = messages};
+  read_lines(&reader, text);
+  if (reader.bad_lines == 0) {
+    return keyset_builder_end(reader.builder);
+  }
+  keyset_builder_free(reader.builder);
+  if (reader.bad_lines > BAD_LINES_TOLD) {
+    g_string_append_printf(messages, "\n%s: %zu more bad lines", name, reader.bad_lines - BAD_LINES_TOLD);
+  }
+  *message = g_strdup(messages->str);
+  return NULL;
+}
