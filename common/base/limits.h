@@ -43,6 +43,7 @@ enum {
   LIMIT_FAILURE_SECONDS = 5,        /* for which a failed look-up is not asked again */
   LIMIT_INSTANCES = 65536,          /* messages that the policy door remembers */
   LIMIT_INSTANCE_SECONDS = 3600,
+  LIMIT_INSTANCE_EFFECTS = 16,      /* whole-message effects that are said for one message */
   LIMIT_QUOTE = 120,                /* bytes of a stranger's text quoted in a log line */
 };
 

@@ -629,6 +629,7 @@ char *config_needs_restart(const Config *old, const Config *new_config) {
       {"resolver", g_strcmp0(old->resolver, new_config->resolver) != 0},
       {"socket_mode", old->socket_mode != new_config->socket_mode},
       {"socket_group", g_strcmp0(old->socket_group, new_config->socket_group) != 0},
+      {"doors", old->policy_enabled != new_config->policy_enabled || old->milter_enabled != new_config->milter_enabled},
       {"log", old->log_stderr != new_config->log_stderr},
   };
   g_autoptr(GString) names = g_string_new(NULL);
@@ -638,6 +639,23 @@ char *config_needs_restart(const Config *old, const Config *new_config) {
     }
   }
   return names->len > 0 ? g_string_free(g_steal_pointer(&names), FALSE) : NULL;
+}
+
+PhaseSet config_owned_phases(const Config *config, Door door) {
+  const PhaseSet policy = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_HELO) | PHASE_BIT(PHASE_MAIL) | PHASE_BIT(PHASE_RCPT) |
+                          PHASE_BIT(PHASE_VRFY) | PHASE_BIT(PHASE_ETRN);
+  if (!config->policy_enabled || !config->milter_enabled) {
+    return PHASES_ALL;
+  }
+  switch (door) {
+    case DOOR_POLICY:
+      return policy;
+    case DOOR_MILTER:
+      return PHASES_ALL & (PhaseSet)~policy;
+    case DOOR_COUNT:
+      break;
+  }
+  g_assert_not_reached();
 }
 
 void config_free(Config *config) {

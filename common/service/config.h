@@ -13,6 +13,9 @@
 
 #include <glib.h>
 
+#include "common/smtp/door.h"
+#include "common/smtp/phase.h"
+
 #define CONFIG_DEFAULT_PATH "/etc/mailreeve/mailreeve.conf"
 
 typedef enum DaemonKind { DAEMON_POLICY, DAEMON_MILTER } DaemonKind;
@@ -56,6 +59,12 @@ Config *config_reread(const Config *config, GError **error);
 /* The names of settings that differ and need a restart to count ("listen, user"), NULL for none. Transfer full. */
 char *config_needs_restart(const Config *old, const Config *new_config);
 void config_free(Config *config);
+
+/*
+ * The phases that a door answers: where both are in use the policy door owns connect helo mail rcpt vrfy etrn and the milter the rest; a door that is alone
+ * owns all.
+ */
+PhaseSet config_owned_phases(const Config *config, Door door);
 
 typedef enum SettingKind {
   SETTING_TEXT,

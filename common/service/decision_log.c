@@ -154,8 +154,12 @@ static GString *line_begin(Session *session, const char *session_id, Phase phase
   return line;
 }
 
+bool decision_is_logged(const Config *config, const Verdict *verdict) {
+  return config->decisions == DECISIONS_ALL || verdict->rule.length > 0 || verdict->effect_count > 0 || verdict->failures != NULL;
+}
+
 char *decision_line(const Config *config, Session *session, const char *session_id, const Verdict *verdict) {
-  if (config->decisions == DECISIONS_RULED && verdict->rule.length == 0 && verdict->effect_count == 0 && verdict->failures == NULL) {
+  if (!decision_is_logged(config, verdict)) {
     return NULL;
   }
   GString *line = line_begin(session, session_id, verdict->phase);
@@ -192,13 +196,11 @@ static void log_failures(const Verdict *verdict) {
 }
 
 void log_decision(const Config *config, Session *session, const char *session_id, const Verdict *verdict) {
-  if (config->decisions == DECISIONS_RULED && verdict->rule.length == 0 && verdict->effect_count == 0 && verdict->failures == NULL) {
+  if (!decision_is_logged(config, verdict)) {
     return;
   }
   log_effects(session, session_id, verdict);
   log_failures(verdict);
   g_autofree char *line = decision_line(config, session, session_id, verdict);
-  if (line != NULL) {
-    log_info("%s", line);
-  }
+  log_info("%s", line);
 }

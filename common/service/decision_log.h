@@ -30,6 +30,8 @@ void log_field(GString *line, const char *key, Slice value);
  * session= queue_id= client= helo= sender= recipient= phase= outcome= rule= reply="..." door= [failed="..."] [effect="..."]; values with blanks or controls are quoted. A decision without a rule and without effects
  * is written at level DECISIONS_ALL only. `log` effects are lines of their own. Failed look-ups are told by log_limited too.
  */
+/* False for a decision that the level leaves out. */
+bool decision_is_logged(const Config *config, const Verdict *verdict);
 void log_decision(const Config *config, Session *session, const char *session_id, const Verdict *verdict);
 /* The line of log_decision, without `log` effects and failures; transfer full. NULL when the level leaves it out. */
 char *decision_line(const Config *config, Session *session, const char *session_id, const Verdict *verdict);

@@ -371,6 +371,10 @@ static void unix_remove(Listener *listener) {
   }
 }
 
+void listener_refuse(Listener *listener) {
+  (void)shutdown(listener->fd, SHUT_RDWR);
+}
+
 void listener_close(Listener *listener) {
   if (listener == NULL) {
     return;

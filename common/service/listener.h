@@ -25,6 +25,8 @@ const char *listener_address(const Listener *listener); /* canonical: "inet:127.
 const char *listener_service(const Listener *listener); /* its own service=, else the configuration's; NULL: none */
 /* May this peer connect? unix: always; inet: config->allow. Thread-safe. */
 bool listener_allows(const Listener *listener, int connected_fd);
+/* Refuses new connections from now on, while others are still served. */
+void listener_refuse(Listener *listener);
 /* Closes and removes the unix socket and its lock. Takes NULL. */
 void listener_close(Listener *listener);
 

@@ -1,0 +1,154 @@
+/*
+ * policy_encode.c: a verdict as a policy action. What Postfix makes of each was measured: an action of digits only means OK, so a code always has a text; a
+ * text that is not UTF-8 fails the request; controls would be blanks; a reply has one line.
+ */
+#include "common/door/policy.h"
+
+#include <string.h>
+
+#include "common/base/limits.h"
+#include "common/door/policy_internal.h"
+#include "common/rules/check.h"
+
+/* Bytes of the sequence that starts at `text`, with its character; 1 and false for one that is none. */
+static bool utf8_next(Slice text, size_t *length, gunichar *character) {
+  *character = g_utf8_get_char_validated(text.data, (gssize)text.length);
+  if (*character == (gunichar)-1 || *character == (gunichar)-2 || *character == 0) {
+    *length = 1;
+    return false;
+  }
+  *length = (size_t)g_unichar_to_utf8(*character, NULL);
+  return true;
+}
+
+static bool is_control(gunichar character) {
+  return character < 0x20 || (character >= 0x7f && character < 0xa0) || character == 0x2028 || character == 0x2029;
+}
+
+/* Appends `text` to `out`: controls as blanks, bytes that are not UTF-8 as '?', no blanks at the start, never more than `limit` bytes in `out`. */
+static void append_clean(GString *out, Slice text, size_t start, size_t limit) {
+  while (text.length > 0) {
+    size_t length;
+    gunichar character;
+    bool valid = utf8_next(text, &length, &character);
+    bool blank = valid ? is_control(character) || character == ' ' : text.data[0] == '\0';
+    size_t written = valid && !blank ? length : 1;
+    if (out->len + written > limit) {
+      return;
+    }
+    if (!blank) {
+      g_string_append_len(out, valid ? text.data : "?", (gssize)written);
+    } else if (out->len > start) {
+      g_string_append_c(out, ' ');
+    }
+    text = slice_from_offset(text, length);
+  }
+}
+
+static void trim_end(GString *out, size_t start) {
+  while (out->len > start && out->str[out->len - 1] == ' ') {
+    g_string_truncate(out, out->len - 1);
+  }
+}
+
+static Slice take(Arena *arena, GString *out) {
+  Slice copy = slice_copy(arena, slice_make(out->str, out->len));
+  (void)g_string_free(out, TRUE);
+  return copy;
+}
+
+/* Code and class that Postfix takes, whatever the reply holds. */
+static unsigned refusal_code(const Verdict *verdict) {
+  unsigned code = verdict->reply.code;
+  if (code >= 400 && code <= 599) {
+    return code;
+  }
+  return verdict->outcome == OUTCOME_REJECT ? 550 : verdict->outcome == OUTCOME_DISCONNECT ? 421 : 450;
+}
+
+/* SYNTAX: code SP class "." subject "." detail SP text. Without an enhanced code Postfix would take N.7.1: said, so that no text is read as one. */
+static Slice encode_refusal(Arena *arena, const Verdict *verdict) {
+  const Reply *reply = &verdict->reply;
+  unsigned code = refusal_code(verdict);
+  unsigned subject = reply->enhanced.class_digit ? reply->enhanced.subject : 7,
+           detail = reply->enhanced.class_digit ? reply->enhanced.detail : 1;
+  GString *out = g_string_sized_new(128);
+  g_string_append_printf(out, "%u %u.%u.%u ", code, code / 100, MIN(subject, 999), MIN(detail, 999));
+  size_t start = out->len;
+  for (size_t i = 0; i < reply->line_count; i++) {
+    if (out->len > start && out->len - start < LIMIT_POLICY_TEXT) {
+      g_string_append_c(out, ' ');
+    }
+    append_clean(out, reply->lines[i], start, start + LIMIT_POLICY_TEXT);
+  }
+  trim_end(out, start);
+  if (out->len == start) {
+    uint16_t default_code;
+    EnhancedCode default_enhanced;
+    Slice text;
+    reply_default(verdict->outcome, verdict->phase, &default_code, &default_enhanced, &text);
+    append_clean(out, text.length > 0 ? text : SLICE_LITERAL("Refused"), start, start + LIMIT_POLICY_TEXT);
+  }
+  return take(arena, out);
+}
+
+/* DISCARD and HOLD: the word, and a text if there is one. */
+static Slice encode_word(Arena *arena, const char *word, Slice text) {
+  GString *out = g_string_new(word);
+  g_string_append_c(out, ' ');
+  append_clean(out, text, out->len, out->len + LIMIT_POLICY_TEXT);
+  trim_end(out, 0);
+  return take(arena, out);
+}
+
+/* Empty when nothing of the name may stand in a header. */
+static Slice encode_prepend(Arena *arena, Slice name, Slice value) {
+  GString *out = g_string_new("PREPEND ");
+  size_t start = out->len;
+  for (size_t i = 0; i < name.length && out->len - start < LIMIT_POLICY_TEXT; i++) {
+    if (name.data[i] > ' ' && name.data[i] < 0x7f && name.data[i] != ':') {
+      g_string_append_c(out, name.data[i]);
+    }
+  }
+  if (out->len == start) {
+    (void)g_string_free(out, TRUE);
+    return SLICE_EMPTY;
+  }
+  g_string_append(out, ": ");
+  append_clean(out, value, out->len, out->len + LIMIT_HEADER_VALUE);
+  trim_end(out, start);
+  return take(arena, out);
+}
+
+Slice policy_encode_effect(Arena *arena, const Effect *effect) {
+  switch (effect->kind) {
+    case EFFECT_PREPEND_HEADER:
+      return encode_prepend(arena, effect->as.header.name, effect->as.header.value);
+    case EFFECT_QUARANTINE_MESSAGE:
+      return encode_word(arena, "HOLD", effect->as.why);
+    case EFFECT_LOG:
+    case EFFECT_DELAY:
+    case EFFECT_OBSERVED:
+      return SLICE_EMPTY;
+  }
+  g_assert_not_reached();
+}
+
+Slice policy_encode(Arena *arena, const Verdict *verdict, const Effect *effect, bool accept_is_ok) {
+  switch (verdict->outcome) {
+    case OUTCOME_TEMPFAIL:
+    case OUTCOME_REJECT:
+    case OUTCOME_DISCONNECT:
+      return encode_refusal(arena, verdict);
+    case OUTCOME_DISCARD:
+      return encode_word(arena, "DISCARD", verdict->discard_why);
+    case OUTCOME_PASS:
+    case OUTCOME_ACCEPT:
+      break;
+  }
+  Slice said = effect ? policy_encode_effect(arena, effect) : SLICE_EMPTY;
+  if (said.length > 0) {
+    return said;
+  }
+  return verdict->outcome == OUTCOME_ACCEPT && accept_is_ok ? SLICE_LITERAL("OK") : SLICE_LITERAL("DUNNO");
+}

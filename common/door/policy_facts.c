@@ -1,0 +1,65 @@
+/*
+ * policy_facts.c: attributes of a policy request -> facts of a session.
+ */
+#include "common/door/policy.h"
+
+/* Postfix says SMTP at EHLO too (it takes ESMTP over only when it answers): the state knows better. */
+static Slice protocol_name(const PolicyRequest *request) {
+  switch (request->state) {
+    case POLICY_STATE_CONNECT:
+      return SLICE_EMPTY;
+    case POLICY_STATE_EHLO:
+      return SLICE_LITERAL("ESMTP");
+    case POLICY_STATE_HELO:
+      return SLICE_LITERAL("SMTP");
+    case POLICY_STATE_MAIL:
+    case POLICY_STATE_RCPT:
+    case POLICY_STATE_DATA:
+    case POLICY_STATE_END_OF_MESSAGE:
+    case POLICY_STATE_VRFY:
+    case POLICY_STATE_ETRN:
+      return request->attributes[FACT_PROTOCOL_NAME];
+  }
+  g_assert_not_reached();
+}
+
+/* The empty sender is the null sender, but only where there is a message. */
+static bool state_has_message(PolicyState state) {
+  switch (state) {
+    case POLICY_STATE_MAIL:
+    case POLICY_STATE_RCPT:
+    case POLICY_STATE_DATA:
+    case POLICY_STATE_END_OF_MESSAGE:
+      return true;
+    case POLICY_STATE_CONNECT:
+    case POLICY_STATE_EHLO:
+    case POLICY_STATE_HELO:
+    case POLICY_STATE_VRFY:
+    case POLICY_STATE_ETRN:
+      return false;
+  }
+  g_assert_not_reached();
+}
+
+/* A value over its limit leaves the fact unset, as one that is not there. */
+static void borrow(Session *session, Fact fact, Slice value) {
+  if (value.length > 0) {
+    (void)session_borrow(session, fact, value);
+  }
+}
+
+void policy_facts(Session *session, const PolicyRequest *request, const PolicyOptions *options) {
+  for (int fact = 0; fact < FACT_COUNT; fact++) {
+    if (request->attributes[fact].length > 0 && fact != FACT_PROTOCOL_NAME) {
+      (void)session_borrow(session, (Fact)fact, request->attributes[fact]);
+    }
+  }
+  if (state_has_message(request->state) && request->attributes[FACT_SENDER].data != NULL && request->attributes[FACT_SENDER].length == 0) {
+    (void)session_borrow(session, FACT_SENDER, request->attributes[FACT_SENDER]);
+  }
+  borrow(session, FACT_PROTOCOL_NAME, protocol_name(request));
+  borrow(session, request->state == POLICY_STATE_END_OF_MESSAGE ? FACT_MESSAGE_SIZE : FACT_SIZE, request->size);
+  borrow(session, FACT_POLICY_CONTEXT, request->policy_context);
+  borrow(session, FACT_SERVICE, request->policy_context.length > 0 ? request->policy_context : slice_from(options->service));
+  borrow(session, FACT_SERVER_NAME, slice_from(options->server_name));
+}

@@ -1,0 +1,28 @@
+/*
+ * policy_internal.h: between the files of the policy door.
+ */
+#ifndef COMMON_DOOR_POLICY_INTERNAL_H
+#define COMMON_DOOR_POLICY_INTERNAL_H
+
+#include "common/door/policy.h"
+
+/* What a message is remembered under. */
+typedef struct MemoryKey {
+  char text[104];
+  size_t length;
+} MemoryKey;
+
+/* By instance (*is_message true), else by both ends of the connection; false when neither is known: nothing can be remembered. */
+bool memory_key(const PolicyRequest *request, MemoryKey *key, bool *is_message);
+
+/* The ruleset that this message uses: `offered` if it is new. Transfer full. */
+Ruleset *policy_memory_pin(PolicyMemory *memory, const MemoryKey *key, Ruleset *offered);
+/* True when `effect` (a hash) was not said for this message yet; from now on it was. */
+bool policy_memory_say(PolicyMemory *memory, const MemoryKey *key, uint32_t effect);
+void policy_memory_spare(PolicyMemory *memory, const MemoryKey *key);
+bool policy_memory_is_spared(PolicyMemory *memory, const MemoryKey *key);
+
+/* The text behind "action=" for a whole-message effect; empty when there is none to say. */
+Slice policy_encode_effect(Arena *arena, const Effect *effect);
+
+#endif

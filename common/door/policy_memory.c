@@ -1,0 +1,234 @@
+/*
+ * policy_memory.c: what the policy door remembers per message: a bounded hash table whose entries also stand in order of last use.
+ *
+ * Entries are made in blocks and used again, so that a busy daemon allocates nothing. One lock, held for a few dozen instructions.
+ */
+#include <pthread.h>
+#include <string.h>
+
+#include "common/base/limits.h"
+#include "common/door/policy_internal.h"
+
+enum { MEMORY_BUCKETS = 16384, MEMORY_BLOCK = 256 };
+
+typedef struct MemoryEntry MemoryEntry;
+struct MemoryEntry {
+  MemoryEntry *chain;         /* of its bucket, or the next free one */
+  MemoryEntry *newer, *older; /* by last use */
+  MemoryKey key;
+  uint64_t hash;
+  int64_t used_at;  /* monotonic nanoseconds */
+  Ruleset *ruleset; /* a reference, or NULL */
+  uint32_t said[LIMIT_INSTANCE_EFFECTS];
+  unsigned said_count;
+  bool spared;
+};
+
+struct PolicyMemory {
+  pthread_mutex_t lock;
+  Clock *clock;
+  GPtrArray *blocks;
+  MemoryEntry *free_entries;
+  MemoryEntry *newest, *oldest;
+  size_t count;
+  MemoryEntry *buckets[MEMORY_BUCKETS];
+};
+
+/* ---- Keys ---- */
+
+static void key_append(MemoryKey *key, Slice part) {
+  size_t length = MIN(part.length, sizeof key->text - key->length);
+  if (length > 0) {
+    memcpy(key->text + key->length, part.data, length);
+  }
+  key->length += length;
+}
+
+/* Text that is longer than a key goes on as its hash, so that keys stay different. */
+static void key_append_long(MemoryKey *key, Slice part, size_t room) {
+  if (part.length <= room) {
+    key_append(key, part);
+    return;
+  }
+  uint64_t hash = slice_hash(part);
+  key_append(key, slice_make(part.data, room - sizeof hash));
+  key_append(key, slice_make((const char *)&hash, sizeof hash));
+}
+
+bool memory_key(const PolicyRequest *request, MemoryKey *key, bool *is_message) {
+  key->length = 0;
+  Slice instance = request->attributes[FACT_INSTANCE];
+  *is_message = instance.length > 0;
+  if (*is_message) {
+    key_append(key, SLICE_LITERAL("i"));
+    key_append_long(key, instance, sizeof key->text - 1);
+    return true;
+  }
+  static const Fact ends[] = {FACT_CLIENT_ADDRESS, FACT_CLIENT_PORT, FACT_SERVER_ADDRESS, FACT_SERVER_PORT};
+  Slice port = request->attributes[FACT_CLIENT_PORT];
+  if (port.length == 0 || slice_equal(port, SLICE_LITERAL("0"))) {
+    return false; /* without the port all connections of a client would be one */
+  }
+  for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
+    key_append(key, SLICE_LITERAL(" "));
+    key_append_long(key, request->attributes[ends[i]], sizeof key->text / 4 - 1);
+  }
+  return true;
+}
+
+/* ---- Entries ---- */
+
+static void list_remove(PolicyMemory *memory, MemoryEntry *entry) {
+  *(entry->older ? &entry->older->newer : &memory->oldest) = entry->newer;
+  *(entry->newer ? &entry->newer->older : &memory->newest) = entry->older;
+}
+
+static void list_add(PolicyMemory *memory, MemoryEntry *entry) {
+  entry->newer = NULL;
+  entry->older = memory->newest;
+  *(memory->newest ? &memory->newest->newer : &memory->oldest) = entry;
+  memory->newest = entry;
+}
+
+static MemoryEntry **bucket_of(PolicyMemory *memory, uint64_t hash) {
+  return &memory->buckets[hash % MEMORY_BUCKETS];
+}
+
+/* Takes an entry out; its ruleset is dropped: never the last reference, since the daemon keeps those that it replaced. */
+static void entry_forget(PolicyMemory *memory, MemoryEntry *entry) {
+  MemoryEntry **link = bucket_of(memory, entry->hash);
+  while (*link != entry) {
+    link = &(*link)->chain;
+  }
+  *link = entry->chain;
+  list_remove(memory, entry);
+  ruleset_unref(entry->ruleset);
+  entry->chain = memory->free_entries;
+  memory->free_entries = entry;
+  memory->count--;
+}
+
+static MemoryEntry *entry_take(PolicyMemory *memory) {
+  if (memory->free_entries == NULL) {
+    MemoryEntry *block = g_new0(MemoryEntry, MEMORY_BLOCK);
+    g_ptr_array_add(memory->blocks, block);
+    for (size_t i = 0; i < MEMORY_BLOCK; i++) {
+      block[i].chain = memory->free_entries;
+      memory->free_entries = &block[i];
+    }
+  }
+  MemoryEntry *entry = memory->free_entries;
+  memory->free_entries = entry->chain;
+  return entry;
+}
+
+static void forget_old(PolicyMemory *memory, int64_t now) {
+  while (memory->oldest != NULL &&
+         (memory->count >= LIMIT_INSTANCES || now - memory->oldest->used_at > LIMIT_INSTANCE_SECONDS * NANOSECONDS_PER_SECOND)) {
+    entry_forget(memory, memory->oldest);
+  }
+}
+
+/* The entry of a key, with the lock held; NULL when it is not there and not to be made. */
+static MemoryEntry *entry_find(PolicyMemory *memory, const MemoryKey *key, bool make) {
+  int64_t now = clock_monotonic(memory->clock);
+  uint64_t hash = slice_hash(slice_make(key->text, key->length));
+  MemoryEntry **bucket = bucket_of(memory, hash);
+  MemoryEntry *entry = *bucket;
+  while (entry != NULL &&
+         !(entry->hash == hash && entry->key.length == key->length && memcmp(entry->key.text, key->text, key->length) == 0)) {
+    entry = entry->chain;
+  }
+  if (entry != NULL && now - entry->used_at > LIMIT_INSTANCE_SECONDS * NANOSECONDS_PER_SECOND) {
+    entry_forget(memory, entry);
+    entry = NULL;
+  }
+  if (entry != NULL) {
+    list_remove(memory, entry);
+  } else if (!make) {
+    return NULL;
+  } else {
+    forget_old(memory, now);
+    entry = entry_take(memory);
+    *entry = (MemoryEntry){.chain = *bucket, .key = *key, .hash = hash};
+    *bucket = entry;
+    memory->count++;
+  }
+  entry->used_at = now;
+  list_add(memory, entry);
+  return entry;
+}
+
+/* ---- The memory ---- */
+
+PolicyMemory *policy_memory_new(Clock *clock) {
+  PolicyMemory *memory = g_new0(PolicyMemory, 1);
+  (void)pthread_mutex_init(&memory->lock, NULL);
+  memory->clock = clock;
+  memory->blocks = g_ptr_array_new_with_free_func(g_free);
+  return memory;
+}
+
+void policy_memory_free(PolicyMemory *memory) {
+  if (memory == NULL) {
+    return;
+  }
+  while (memory->oldest != NULL) {
+    entry_forget(memory, memory->oldest);
+  }
+  g_ptr_array_unref(memory->blocks);
+  (void)pthread_mutex_destroy(&memory->lock);
+  g_free(memory);
+}
+
+size_t policy_memory_count(PolicyMemory *memory) {
+  (void)pthread_mutex_lock(&memory->lock);
+  size_t count = memory->count;
+  (void)pthread_mutex_unlock(&memory->lock);
+  return count;
+}
+
+Ruleset *policy_memory_pin(PolicyMemory *memory, const MemoryKey *key, Ruleset *offered) {
+  (void)pthread_mutex_lock(&memory->lock);
+  MemoryEntry *entry = entry_find(memory, key, true);
+  if (entry->ruleset == NULL) {
+    entry->ruleset = ruleset_ref(offered);
+  }
+  Ruleset *pinned = ruleset_ref(entry->ruleset);
+  (void)pthread_mutex_unlock(&memory->lock);
+  return pinned;
+}
+
+static bool entry_say(MemoryEntry *entry, uint32_t effect) {
+  for (unsigned i = 0; i < entry->said_count; i++) {
+    if (entry->said[i] == effect) {
+      return false;
+    }
+  }
+  if (entry->said_count == LIMIT_INSTANCE_EFFECTS) {
+    return false;
+  }
+  entry->said[entry->said_count++] = effect;
+  return true;
+}
+
+bool policy_memory_say(PolicyMemory *memory, const MemoryKey *key, uint32_t effect) {
+  (void)pthread_mutex_lock(&memory->lock);
+  bool said_now = entry_say(entry_find(memory, key, true), effect);
+  (void)pthread_mutex_unlock(&memory->lock);
+  return said_now;
+}
+
+void policy_memory_spare(PolicyMemory *memory, const MemoryKey *key) {
+  (void)pthread_mutex_lock(&memory->lock);
+  entry_find(memory, key, true)->spared = true;
+  (void)pthread_mutex_unlock(&memory->lock);
+}
+
+bool policy_memory_is_spared(PolicyMemory *memory, const MemoryKey *key) {
+  (void)pthread_mutex_lock(&memory->lock);
+  const MemoryEntry *entry = entry_find(memory, key, false);
+  bool spared = entry != NULL && entry->spared;
+  (void)pthread_mutex_unlock(&memory->lock);
+  return spared;
+}

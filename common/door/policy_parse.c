@@ -1,0 +1,255 @@
+/*
+ * policy_parse.c: one request of the policy protocol, read in place.
+ *
+ * Lines are read as they come in, each once; a line that is not complete is searched for its end from where the last search stopped. So a request costs the same in one
+ * read as in many. The names of attributes are found in a table made from fact.def: one hash of length, first and last letter, one comparison.
+ */
+#include "common/door/policy.h"
+
+#include <string.h>
+
+#include "common/base/limits.h"
+
+/* Attributes that are not simply a fact. */
+typedef enum AttributeKind {
+  ATTRIBUTE_FACT,
+  ATTRIBUTE_REQUEST,
+  ATTRIBUTE_PROTOCOL_STATE,
+  ATTRIBUTE_POLICY_CONTEXT,
+  ATTRIBUTE_SIZE
+} AttributeKind;
+
+typedef struct Attribute {
+  Slice name; /* empty: a free place */
+  AttributeKind kind;
+  Fact fact;
+} Attribute;
+
+enum { ATTRIBUTE_PLACES = 128 };
+
+typedef struct AttributeTable {
+  Attribute places[ATTRIBUTE_PLACES];
+} AttributeTable;
+
+static const struct {
+  const char *name;
+  AttributeKind kind;
+} special_attributes[] = {
+    {"request", ATTRIBUTE_REQUEST},
+    {"protocol_state", ATTRIBUTE_PROTOCOL_STATE},
+    {"policy_context", ATTRIBUTE_POLICY_CONTEXT}, /* two facts */
+    {"size", ATTRIBUTE_SIZE},                     /* two facts */
+};
+
+static const struct {
+  const char *name;
+  PolicyState state;
+  Phase phase;
+} states[] = {
+    {"CONNECT", POLICY_STATE_CONNECT, PHASE_CONNECT},
+    {"EHLO", POLICY_STATE_EHLO, PHASE_HELO},
+    {"HELO", POLICY_STATE_HELO, PHASE_HELO},
+    {"MAIL", POLICY_STATE_MAIL, PHASE_MAIL},
+    {"RCPT", POLICY_STATE_RCPT, PHASE_RCPT},
+    {"DATA", POLICY_STATE_DATA, PHASE_DATA},
+    {"END-OF-MESSAGE", POLICY_STATE_END_OF_MESSAGE, PHASE_EOM},
+    {"VRFY", POLICY_STATE_VRFY, PHASE_VRFY},
+    {"ETRN", POLICY_STATE_ETRN, PHASE_ETRN},
+};
+
+static inline size_t attribute_hash(Slice name) {
+  return (name.length * 7 + (unsigned char)name.data[0] * 5 + (unsigned char)name.data[name.length - 1] * 3 +
+          (unsigned char)name.data[name.length / 2] * 11) %
+         ATTRIBUTE_PLACES;
+}
+
+static void attribute_add(AttributeTable *table, const char *text, AttributeKind kind, Fact fact) {
+  Slice name = slice_from(text);
+  size_t place = attribute_hash(name);
+  while (table->places[place].name.length > 0) {
+    if (slice_equal(table->places[place].name, name)) {
+      return; /* the special ones are in first */
+    }
+    place = (place + 1) % ATTRIBUTE_PLACES;
+  }
+  table->places[place] = (Attribute){name, kind, fact};
+}
+
+/* Made once, from fact.def; constant afterwards. */
+static const AttributeTable *attribute_table(void) {
+  static AttributeTable table;
+  static gsize made = 0;
+  if (g_once_init_enter(&made)) {
+    for (size_t i = 0; i < G_N_ELEMENTS(special_attributes); i++) {
+      attribute_add(&table, special_attributes[i].name, special_attributes[i].kind, FACT_COUNT);
+    }
+    for (int fact = 0; fact < FACT_COUNT; fact++) {
+      const char *source = fact_info((Fact)fact)->policy_source;
+      if (source != NULL && *source != '\0') {
+        attribute_add(&table, source, ATTRIBUTE_FACT, (Fact)fact);
+      }
+    }
+    g_once_init_leave(&made, 1);
+  }
+  return &table;
+}
+
+static const Attribute *attribute_find(const AttributeTable *table, Slice name) {
+  if (name.length == 0) {
+    return NULL;
+  }
+  for (size_t place = attribute_hash(name); table->places[place].name.length > 0; place = (place + 1) % ATTRIBUTE_PLACES) {
+    if (slice_equal(table->places[place].name, name)) {
+      return &table->places[place];
+    }
+  }
+  return NULL;
+}
+
+/* ---- Requests ---- */
+
+typedef struct Outcomes {
+  const char **problem;
+  Slice *excerpt;
+} Outcomes;
+
+static PolicyParse malformed(const Outcomes *out, const char *problem, Slice excerpt) {
+  *out->problem = problem;
+  *out->excerpt = excerpt;
+  return POLICY_PARSE_MALFORMED;
+}
+
+static void slice_rebase(Slice *slice, const char *from, const char *to) {
+  if (slice->data != NULL) {
+    slice->data = to + (slice->data - from);
+  }
+}
+
+/* The buffer has moved between two calls: what was read so far moves with it. */
+static void request_rebase(PolicyRequest *request, const char *buffer) {
+  for (int fact = 0; fact < FACT_COUNT; fact++) {
+    slice_rebase(&request->attributes[fact], request->buffer, buffer);
+  }
+  slice_rebase(&request->protocol_state, request->buffer, buffer);
+  slice_rebase(&request->policy_context, request->buffer, buffer);
+  slice_rebase(&request->size, request->buffer, buffer);
+  request->buffer = buffer;
+}
+
+static void keep_first(Slice *slot, Slice value) {
+  if (slot->data == NULL) {
+    *slot = value;
+  }
+}
+
+/* SYNTAX: name "=" value; false and *problem when it is none. */
+static bool parse_line(const AttributeTable *table, Slice line, PolicyRequest *request, const char **problem) {
+  const char *equals = memchr(line.data, '=', line.length);
+  if (equals == NULL) {
+    *problem = "a line without \"=\"";
+    return false;
+  }
+  if (memchr(line.data, '\0', line.length) != NULL) {
+    *problem = "a NUL byte";
+    return false;
+  }
+  Slice value = slice_make(equals + 1, (size_t)(line.data + line.length - (equals + 1)));
+  const Attribute *attribute = attribute_find(table, slice_make(line.data, (size_t)(equals - line.data)));
+  if (attribute == NULL) {
+    return true;
+  }
+  switch (attribute->kind) {
+    case ATTRIBUTE_FACT:
+      keep_first(&request->attributes[attribute->fact], value);
+      return true;
+    case ATTRIBUTE_PROTOCOL_STATE:
+      keep_first(&request->protocol_state, value);
+      return true;
+    case ATTRIBUTE_POLICY_CONTEXT:
+      keep_first(&request->policy_context, value);
+      return true;
+    case ATTRIBUTE_SIZE:
+      keep_first(&request->size, value);
+      return true;
+    case ATTRIBUTE_REQUEST:
+      *problem = "a request other than smtpd_access_policy";
+      request->has_request = request->has_request || slice_equal(value, SLICE_LITERAL("smtpd_access_policy"));
+      return request->has_request;
+  }
+  g_assert_not_reached();
+}
+
+static bool parse_state(PolicyRequest *request) {
+  for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
+    if (slice_equal(request->protocol_state, slice_from(states[i].name))) {
+      request->state = states[i].state;
+      return true;
+    }
+  }
+  return false;
+}
+
+/* At the empty line. */
+static PolicyParse request_end(Slice whole, PolicyRequest *request, const Outcomes *out) {
+  if (!request->has_request) {
+    return malformed(out, "a request without request=smtpd_access_policy", whole);
+  }
+  if (!parse_state(request)) {
+    bool missing = request->protocol_state.data == NULL;
+    return malformed(out, missing ? "a request without protocol_state" : "an unknown protocol_state",
+                     missing ? whole : request->protocol_state);
+  }
+  return POLICY_PARSE_REQUEST;
+}
+
+static PolicyParse parse_lines(PolicyParser *parser, Slice buffer, PolicyRequest *request, size_t *used, const Outcomes *out) {
+  const AttributeTable *table = attribute_table();
+  for (;;) {
+    Slice rest = slice_make(buffer.data + parser->scanned, buffer.length - parser->scanned);
+    const char *newline = rest.length ? memchr(rest.data, '\n', rest.length) : NULL;
+    size_t end = newline ? (size_t)(newline - buffer.data) : buffer.length;
+    Slice line = slice_make(buffer.data + parser->line, end - parser->line);
+    if (line.length > LIMIT_POLICY_LINE) {
+      return malformed(out, "a line that is too long", line);
+    }
+    if (end > LIMIT_POLICY_REQUEST) {
+      return malformed(out, "a request that is too long", line);
+    }
+    if (newline == NULL) {
+      parser->scanned = end;
+      return POLICY_PARSE_MORE;
+    }
+    parser->line = parser->scanned = end + 1;
+    if (line.length == 0) {
+      *used = end + 1;
+      return request_end(slice_make(buffer.data, end), request, out);
+    }
+    if (++parser->count > LIMIT_POLICY_ATTRIBUTES) {
+      return malformed(out, "a request with too many attributes", line);
+    }
+    const char *problem = NULL;
+    if (!parse_line(table, line, request, &problem)) {
+      return malformed(out, problem, line);
+    }
+  }
+}
+
+PolicyParse policy_parse(PolicyParser *parser, Slice buffer, PolicyRequest *request, size_t *used, const char **problem, Slice *excerpt) {
+  if (buffer.length == 0) {
+    return POLICY_PARSE_MORE;
+  }
+  if (parser->line == 0 && parser->scanned == 0) {
+    *request = (PolicyRequest){.buffer = buffer.data};
+  } else if (request->buffer != buffer.data) {
+    request_rebase(request, buffer.data);
+  }
+  PolicyParse result = parse_lines(parser, buffer, request, used, &(Outcomes){problem, excerpt});
+  if (result != POLICY_PARSE_MORE) {
+    *parser = (PolicyParser){0};
+  }
+  return result;
+}
+
+Phase policy_phase(const PolicyRequest *request) {
+  return states[request->state].phase;
+}
