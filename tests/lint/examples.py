@@ -1,0 +1,57 @@
+"""examples.py: the rules that the documentation shows, as whole files."""
+
+import json
+import re
+import subprocess
+import tempfile
+
+from house import BUILD, SOURCE, read
+
+MAILREEVE = BUILD / "mailreeve"
+
+# What an action's example refers to.
+PRELUDE = 'table access of net -> action { 192.0.2.0/24 -> "OK" }\n'
+
+
+def listing(command):
+    output = subprocess.run([MAILREEVE, command, "--json"], stdout=subprocess.PIPE, check=True).stdout
+    return json.loads(output)
+
+
+def of_manual_pages():
+    """Displays behind a line `.\\" example` in the templates of manual pages."""
+    for template in sorted((SOURCE / "packaging/man").glob("*.in")):
+        text = template.read_text(encoding="utf-8")
+        for number, match in enumerate(re.finditer(r'^\.\\" example\n\.Bd [^\n]*\n(.*?)^\.Ed$', text, re.M | re.S), 1):
+            yield f"{template.name}, example {number}", match.group(1).replace("\\e", "\\").replace("\\&", "")
+
+
+def of_actions():
+    for action in listing("actions"):
+        yield f"action {action['name']}", f"{PRELUDE}at {action['phases'][0]} {{\n    [example] {action['example']}\n}}\n"
+
+
+def of_functions():
+    for function in listing("functions"):
+        phase = "rcpt"
+        yield f"function {function['name']}", f"at {phase} {{\n    [example] pass if {function['example']} is set\n}}\n"
+
+
+def of_readme():
+    for number, match in enumerate(re.finditer(r"^```rules\n(.*?)^```$", read("README.md"), re.M | re.S), 1):
+        yield f"README.md, example {number}", match.group(1)
+
+
+def check(name, text):
+    """What `mailreeve check` says against the text; empty when it is good. Tables that it reads from files are empty files."""
+    with tempfile.TemporaryDirectory() as folder:
+        for file_name in re.findall(r'from file "([^"]+)"', text):
+            if "/" not in file_name:
+                open(f"{folder}/{file_name}", "w", encoding="utf-8").close()
+        path = f"{folder}/example.rules"
+        with open(path, "w", encoding="utf-8") as rules:
+            rules.write(text)
+        result = subprocess.run([MAILREEVE, "check", path], capture_output=True, text=True, check=False)
+        if result.returncode == 0:
+            return ""
+        return f"{name} does not compile:\n{text}{result.stderr.replace(folder + '/', '')}"
