@@ -42,6 +42,10 @@ void diagnostics_free(Diagnostics *diagnostics) {
   }
 }
 
+void diagnostics_keep(Diagnostics *diagnostics, ArenaRelease release, void *object) {
+  arena_on_reset(diagnostics->arena, release, object);
+}
+
 static const Slice byte_order_mark = SLICE_LITERAL("\xEF\xBB\xBF");
 
 static size_t span_start(SourceSpan span) {

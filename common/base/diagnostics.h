@@ -69,6 +69,9 @@ size_t diagnostics_error_count(const Diagnostics *diagnostics);
 /* All of it as text, as above. */
 char *diagnostics_print(const Diagnostics *diagnostics) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Runs `release(object)` with diagnostics_free: keeps alive the texts that spans point into. */
+void diagnostics_keep(Diagnostics *diagnostics, ArenaRelease release, void *object);
+
 /* The name of `names` (NULL-terminated) nearest to `word` by edit distance (at most a third of its length, at least 1), or NULL. */
 const char *nearest_name(Slice word, const char *const *names);
 

@@ -17,9 +17,9 @@ typedef struct ReplyPlan {
   size_t line_count;              /* 0: the default text */
 } ReplyPlan;
 
-Arena *checker_arena(Checker *checker);             /* of the ruleset */
+Arena *checker_arena(Checker *checker); /* of the ruleset */
 Diagnostics *checker_diagnostics(Checker *checker);
-Phase checker_phase(const Checker *checker);        /* the phase that is being compiled */
+Phase checker_phase(const Checker *checker); /* the phase that is being compiled */
 DoorSet checker_doors(const Checker *checker);
 bool checker_pedantic(const Checker *checker);
 
@@ -37,15 +37,18 @@ const Expression *check_condition(Checker *checker, const Node *node);
 /* A map by name with its keys ("T[expr]"); NULL after an error. The value type must be `value`. */
 const Expression *check_index(Checker *checker, const Node *node, ValueType value);
 /* Code, enhanced code and texts of an action (any may be missing) against its outcome and phase: told and false when they contradict. */
-bool check_reply(Checker *checker, const ActionNode *node, size_t code_spec, size_t enhanced_spec, size_t text_spec, Outcome outcome, ReplyPlan *plan);
-/* Variable and score slots, made at first use. NULL after an error (another type). */
-const VariableInfo *check_variable(Checker *checker, const ArgumentNode *argument, ValueType type);
+bool check_reply(Checker *checker, const ActionNode *node, size_t code_spec, size_t enhanced_spec, size_t text_spec, Outcome outcome,
+                 ReplyPlan *plan);
+/* A variable and what is put into it: the first `set` in the file gives the type, literals are read as it. NULL after an error. */
+const VariableInfo *check_assignment(Checker *checker, const ArgumentNode *variable, const Node *value, const Expression **expression);
+/* The slot of a score, made at first use; the empty name is the plain score. */
 uint32_t check_score_name(Checker *checker, Slice name);
 
 /* Adds an expression that must be decided before the action is performed. */
 void check_add_argument(Checker *checker, Rule *rule, const Expression *expression);
 
 /* The defaults: code, enhanced code and text of an outcome at a phase. */
+EnhancedCode reply_enhanced(uint16_t code); /* what goes with a code that stands alone */
 void reply_default(Outcome outcome, Phase phase, uint16_t *code, EnhancedCode *enhanced, Slice *text);
 
 #endif

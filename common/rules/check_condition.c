@@ -1,0 +1,461 @@
+/*
+ * check_condition.c: comparisons and the other operators that make a condition.
+ *
+ * `!=`, `not in`, `!~` and `is unset` become NOT over the positive form, which is what they mean (LANGUAGE section 3).
+ */
+#include "common/base/limits.h"
+#include "common/rules/check_internal.h"
+
+const Expression *expression_not(Checker *checker, const Expression *operand, const Node *node) {
+  Expression *expression = expression_new(checker, EXPRESSION_NOT, TYPE_BOOL, node);
+  expression->left = operand;
+  return expression_finish(expression);
+}
+
+const Expression *expression_join(Checker *checker, ExpressionKind kind, const Expression *left, const Expression *right,
+                                  const Node *node) {
+  Expression *expression = expression_new(checker, kind, TYPE_BOOL, node);
+  expression->left = left;
+  expression->right = right;
+  return expression_finish(expression);
+}
+
+/* The node of the positive form, for explain: a copy with the operator turned. */
+static const Node *positive(Checker *checker, const Node *node) {
+  Node *copy = ARENA_NEW(checker->arena, Node);
+  *copy = *node;
+  copy->next = NULL;
+  if (node->kind == NODE_COMPARE)
+    copy->as.compare = COMPARE_EQUAL;
+  else
+    copy->as.negated = false;
+  return copy;
+}
+
+/* Sentinels */
+
+static const char *sentinel_text(Checker *checker, const Node *literal, bool *is_zero) {
+  Slice text = SLICE_EMPTY;
+  *is_zero = (literal->kind == NODE_INT || literal->kind == NODE_SIZE) && literal->number == 0;
+  if (literal->kind != NODE_TEXT || !literal_text(checker, literal, &text))
+    return NULL;
+  return slice_to_string(checker->scratch, text);
+}
+
+static bool tell_sentinel(Checker *checker, const Expression *side, const Node *whole, const char *form, const char *why) {
+  Diagnostic *told = diagnostics_error(checker->diagnostics, whole->span, "%.*s %s", SLICE_ARGS(node_source(side->node)), why);
+  diagnostic_expected(checker->diagnostics, told, "write `%.*s %s`", SLICE_ARGS(node_source(side->node)), form);
+  return true;
+}
+
+bool check_sentinel(Checker *checker, const Expression *side, const Node *literal, const Node *whole) {
+  bool is_zero, is_fact = side->kind == EXPRESSION_FACT;
+  if (!is_fact && side->kind != EXPRESSION_FUNCTION)
+    return false;
+  bool negated = whole->kind == NODE_COMPARE && whole->as.compare == COMPARE_NOT_EQUAL;
+  const char *text = sentinel_text(checker, literal, &is_zero), *form = negated ? "is set" : "is unset";
+  FactSentinel empty = is_fact ? fact_info(side->as.fact)->empty : SENTINEL_EMPTY;
+  if (text && !*text && is_fact && side->type == TYPE_ADDRESS && empty == SENTINEL_NEVER)
+    return tell_sentinel(checker, side, whole, negated ? "!= <>" : "== <>", "is never an empty text: the null sender is <>");
+  if (text && !*text && empty != SENTINEL_NEVER)
+    return tell_sentinel(checker, side, whole, form, "is never an empty text: then it is unset");
+  if (text && empty == SENTINEL_UNKNOWN_NAME && g_ascii_strcasecmp(text, "unknown") == 0)
+    return tell_sentinel(checker, side, whole, form, "is never \"unknown\": then it is unset");
+  if (text && empty == SENTINEL_UNKNOWN_NAME && *text == '[')
+    return tell_sentinel(checker, side, whole, form, "is never an address in brackets: then it is unset");
+  if (is_zero && empty == SENTINEL_ZERO)
+    return tell_sentinel(checker, side, whole, form, "is never 0: then it is unset");
+  return false;
+}
+
+/* == != < <= > >= */
+
+static bool is_ordered(ValueType type) {
+  switch (type) {
+    case TYPE_INT:
+    case TYPE_DECIMAL:
+    case TYPE_SIZE:
+    case TYPE_DURATION:
+    case TYPE_TIME:
+    case TYPE_DATE:
+      return true;
+    case TYPE_IP:
+    case TYPE_NET:
+    case TYPE_STRING:
+    case TYPE_ADDRESS:
+    case TYPE_DOMAIN:
+    case TYPE_BOOL:
+    case TYPE_ENUM:
+    case TYPE_LIST:
+    case TYPE_ACTION:
+    case TYPE_COUNT:
+      return false;
+  }
+  g_assert_not_reached();
+}
+
+/* A plain name that may be one of an enum's: nothing else has it. */
+static bool is_bare_word(Checker *checker, const Node *node) {
+  Fact fact;
+  return node->kind == NODE_NAME && slice_find(node->text, '.') < 0 && !checker_symbol(checker, node->text) &&
+         !fact_from_name(node->text, &fact) && !slice_equal(node->text, SLICE_LITERAL("score"));
+}
+
+/* Compiles both sides, the one that has a type of its own first. */
+static bool compile_sides(Checker *checker, const Node *left_node, const Node *right_node, const Expression **left,
+                          const Expression **right) {
+  bool left_waits = is_literal(checker, left_node) || is_bare_word(checker, left_node);
+  const Node *first_node = left_waits ? right_node : left_node, *second_node = left_waits ? left_node : right_node;
+  const Expression *first = compile_expression(checker, first_node, WANTED_ANY);
+  if (!first) {
+    if (!is_literal(checker, second_node) && !is_bare_word(checker, second_node))
+      (void)compile_expression(checker, second_node, WANTED_ANY);
+    return false;
+  }
+  bool waits = is_literal(checker, second_node) || is_bare_word(checker, second_node);
+  bool net_literal = literal_of(checker, second_node)->kind == NODE_NET && single_type(first) == TYPE_IP;
+  const Expression *second = compile_expression(checker, second_node, waits && !net_literal ? wanted_like(first) : WANTED_ANY);
+  if (!second)
+    return false;
+  *left = left_waits ? second : first;
+  *right = left_waits ? first : second;
+  return true;
+}
+
+static const Expression *tell_cannot_meet(Checker *checker, const Node *node, const Expression *left, const Expression *right) {
+  Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "%.*s cannot be compared with %.*s",
+                                       SLICE_ARGS(expression_type_text(checker, left)), SLICE_ARGS(expression_type_text(checker, right)));
+  ValueType a = single_type(left), b = single_type(right);
+  if ((a == TYPE_IP && b == TYPE_NET) || (a == TYPE_NET && b == TYPE_IP))
+    diagnostic_expected(checker->diagnostics, told, "write `%.*s in %.*s`", SLICE_ARGS(node_source((a == TYPE_IP ? left : right)->node)),
+                        SLICE_ARGS(node_source((a == TYPE_IP ? right : left)->node)));
+  else if ((a == TYPE_ADDRESS && b == TYPE_DOMAIN) || (a == TYPE_DOMAIN && b == TYPE_ADDRESS))
+    diagnostic_expected(checker->diagnostics, told, "write %.*s.domain", SLICE_ARGS(node_source((a == TYPE_ADDRESS ? left : right)->node)));
+  else
+    diagnostic_expected(checker->diagnostics, told, "expected two values of one type");
+  return NULL;
+}
+
+const Expression *compile_compare(Checker *checker, const Node *node) {
+  const Expression *left, *right;
+  if (!compile_sides(checker, node->left, node->right, &left, &right))
+    return NULL;
+  CompareOperator relation = node->as.compare;
+  bool is_equality = relation == COMPARE_EQUAL || relation == COMPARE_NOT_EQUAL;
+  if (is_equality && (check_sentinel(checker, left, literal_of(checker, node->right), node) ||
+                      check_sentinel(checker, right, literal_of(checker, node->left), node)))
+    return NULL;
+  if (!make_meet(checker, &left, &right))
+    return tell_cannot_meet(checker, node, left, right);
+  if (!is_equality && !is_ordered(single_type(left))) {
+    Diagnostic *told =
+        diagnostics_error(checker->diagnostics, node->span, "values of type %s have no order", value_type_name(single_type(left)));
+    diagnostic_expected(checker->diagnostics, told, "expected == or !=");
+    return NULL;
+  }
+  if (is_equality && single_type(left) == TYPE_ACTION) {
+    Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "actions cannot be compared");
+    diagnostic_expected(checker->diagnostics, told, "expected the action `check T[key]`, or `T[key] is set`");
+    return NULL;
+  }
+  bool negated = relation == COMPARE_NOT_EQUAL;
+  Expression *expression = expression_new(checker, EXPRESSION_COMPARE, TYPE_BOOL, negated ? positive(checker, node) : node);
+  expression->left = left;
+  expression->right = right;
+  expression->as.compare = negated ? COMPARE_EQUAL : relation;
+  (void)expression_finish(expression);
+  return negated ? expression_not(checker, expression, node) : expression;
+}
+
+/* in, not in */
+
+static const Expression *compile_in_resource(Checker *checker, const Node *node, const Symbol *symbol) {
+  if (!symbol->use)
+    return NULL; /* told at its declaration */
+  Expression *expression = expression_new(checker, EXPRESSION_IN_RESOURCE, TYPE_BOOL, node);
+  if (!compile_keys(checker, node->left, symbol->use, expression))
+    return NULL;
+  checker->has_dnslist |= symbol->kind == SYMBOL_DNSLIST;
+  return expression_finish(expression);
+}
+
+static const Expression *compile_in_list(Checker *checker, const Expression *left, const Node *right, const Node *node) {
+  const Expression *list = compile_expression(checker, right, WANTED_ANY);
+  if (!list)
+    return NULL;
+  const Expression *converted = list->type == TYPE_LIST && left->type != TYPE_LIST ? convert_to(checker, left, list->element_type) : NULL;
+  if (!converted) {
+    Diagnostic *told = diagnostics_error(checker->diagnostics, right->span, "%.*s is %.*s", SLICE_ARGS(node_source(right)),
+                                         SLICE_ARGS(expression_type_text(checker, list)));
+    diagnostic_expected(
+        checker->diagnostics, told,
+        list->type == TYPE_LIST ? "expected a list of %s" : "expected a set { a, b }, a range, a net, a table, a dnslist or a list%.0s",
+        value_type_name(single_type(left)));
+    return NULL;
+  }
+  Expression *expression = expression_new(checker, EXPRESSION_IN_LIST, TYPE_BOOL, node);
+  expression->left = converted;
+  expression->right = list;
+  return expression_finish(expression);
+}
+
+static const Expression *tell_unknown_container(Checker *checker, const Node *right) {
+  const char *nearest = nearest_of(checker, right->text, false, true, true);
+  Diagnostic *told = diagnostics_error(checker->diagnostics, right->span, "unknown table \"%.*s\"", SLICE_ARGS(right->text));
+  diagnostic_expected(checker->diagnostics, told, "expected the name of a table, dnslist or define, a set { a, b }, a range or a net%s%s",
+                      nearest ? "; nearest: " : "", nearest ? nearest : "");
+  return NULL;
+}
+
+static const Expression *compile_in_positive(Checker *checker, const Node *node) {
+  const Node *right = literal_of(checker, node->right);
+  Symbol *symbol = right->kind == NODE_NAME ? checker_symbol(checker, right->text) : NULL;
+  if (symbol && symbol->kind != SYMBOL_DEFINE)
+    return compile_in_resource(checker, node, symbol);
+  if (node->left->kind == NODE_TUPLE) {
+    Diagnostic *told = diagnostics_error(checker->diagnostics, node->left->span, "a tuple is looked up in a table");
+    diagnostic_expected(checker->diagnostics, told, "expected `in` with the name of a table whose keys are tuples");
+    return NULL;
+  }
+  const Expression *left = compile_expression(checker, node->left, WANTED_ANY);
+  if (is_bare_word(checker, right))
+    return tell_unknown_container(checker, right);
+  if (!left)
+    return NULL;
+  switch (right->kind) {
+    case NODE_SET:
+      return compile_in_set(checker, left, right, node);
+    case NODE_RANGE:
+      return compile_in_range(checker, left, right, node);
+    case NODE_IP:
+    case NODE_NET:
+      return compile_in_net(checker, left, right, node);
+    case NODE_TEXT: /* "10.0.0.0/8" in quotes across an ip */
+      if (single_type(left) == TYPE_IP && is_literal(checker, right))
+        return compile_in_net(checker, left, right, node);
+      return compile_in_list(checker, left, right, node);
+    case NODE_LITERAL_TEXT:
+    case NODE_CAPTURE:
+    case NODE_INT:
+    case NODE_DECIMAL:
+    case NODE_SIZE:
+    case NODE_DURATION:
+    case NODE_TIME:
+    case NODE_DATE:
+    case NODE_NULL_SENDER:
+    case NODE_REGEX:
+    case NODE_MAP_ITEM:
+    case NODE_TUPLE:
+    case NODE_NAME:
+    case NODE_INDEX:
+    case NODE_PROPERTY:
+    case NODE_NOT:
+    case NODE_AND:
+    case NODE_OR:
+    case NODE_COMPARE:
+    case NODE_IN:
+    case NODE_MATCH:
+    case NODE_UNDER:
+    case NODE_IS_SET:
+    case NODE_QUANTIFIER:
+    case NODE_DEFAULT:
+      return compile_in_list(checker, left, right, node);
+  }
+  g_assert_not_reached();
+}
+
+const Expression *compile_in(Checker *checker, const Node *node) {
+  bool negated = node->as.negated;
+  const Expression *expression = compile_in_positive(checker, negated ? positive(checker, node) : node);
+  return expression && negated ? expression_not(checker, expression, node) : expression;
+}
+
+/* ~ and !~ */
+
+static bool is_text(ValueType type) {
+  return type == TYPE_STRING || type == TYPE_DOMAIN || type == TYPE_ADDRESS || type == TYPE_ENUM;
+}
+
+/* Byte `offset` of a pattern in the file, for the caret. */
+static SourceSpan pattern_span(const Node *node, size_t offset) {
+  SourceSpan span = node->span;
+  const char *start = span.source->text.data + span.offset;
+  size_t begin = node->text.data >= start && node->text.data <= start + span.length ? (size_t)(node->text.data - start) : 1;
+  size_t at = MIN(begin + offset, (size_t)span.length);
+  return (SourceSpan){span.source, span.offset + (uint32_t)at, at < span.length ? 1 : 0};
+}
+
+static Regex *compile_regex(Checker *checker, const Node *node) {
+  int error;
+  PCRE2_SIZE offset;
+  uint32_t options = PCRE2_DOTALL | (node->as.exact_case ? 0 : PCRE2_CASELESS);
+  PCRE2_SPTR pattern = (PCRE2_SPTR)(node->text.length ? node->text.data : "");
+  pcre2_code *code = pcre2_compile(pattern, node->text.length, options, &error, &offset, NULL);
+  if (!code) {
+    PCRE2_UCHAR message[160];
+    (void)pcre2_get_error_message(error, message, sizeof message);
+    diagnostics_error(checker->diagnostics, pattern_span(node, offset), "the regex cannot be compiled: %s", (const char *)message);
+    return NULL;
+  }
+  Regex *regex = ARENA_NEW(checker->arena, Regex);
+  regex->code = code;
+  regex->pattern = slice_copy(checker->arena, node->text);
+  (void)pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &regex->captures);
+  arena_on_reset(checker->arena, (ArenaRelease)pcre2_code_free, code);
+  return regex;
+}
+
+/* sender ~ /^$/ and client_name ~ /^unknown$/: the sentinels of other filters. */
+static bool check_regex_sentinel(Checker *checker, const Expression *side, const Node *node) {
+  Slice pattern = node->right->text;
+  if (side->kind != EXPRESSION_FACT)
+    return false;
+  FactSentinel empty = fact_info(side->as.fact)->empty;
+  bool is_empty = slice_equal(pattern, SLICE_LITERAL("^$")), is_unknown = slice_equal(pattern, SLICE_LITERAL("^unknown$"));
+  if (is_empty && empty == SENTINEL_NEVER && side->type == TYPE_ADDRESS)
+    return tell_sentinel(checker, side, node, node->as.negated ? "!= <>" : "== <>", "is never an empty text: the null sender is <>");
+  if (is_empty && empty != SENTINEL_NEVER)
+    return tell_sentinel(checker, side, node, node->as.negated ? "is set" : "is unset", "is never an empty text: then it is unset");
+  if (is_unknown && empty == SENTINEL_UNKNOWN_NAME)
+    return tell_sentinel(checker, side, node, node->as.negated ? "is set" : "is unset", "is never \"unknown\": then it is unset");
+  return false;
+}
+
+const Expression *compile_match(Checker *checker, const Node *node) {
+  const Expression *left = compile_expression(checker, node->left, WANTED_ANY);
+  if (node->right->kind != NODE_REGEX) {
+    Diagnostic *told = diagnostics_error(checker->diagnostics, node->right->span, "a regex is expected behind `~`");
+    diagnostic_expected(checker->diagnostics, told, "write /.../");
+    return NULL;
+  }
+  Regex *regex = compile_regex(checker, node->right);
+  if (regex) {
+    checker->has_regex = true;
+    checker->captures = MAX(checker->captures, regex->captures);
+  }
+  if (!left || !regex)
+    return NULL;
+  if (!is_text(single_type(left))) {
+    Diagnostic *told = diagnostics_error(checker->diagnostics, node->left->span, "%.*s is %.*s, which a regex cannot match",
+                                         SLICE_ARGS(node_source(node->left)), SLICE_ARGS(expression_type_text(checker, left)));
+    diagnostic_expected(checker->diagnostics, told,
+                        single_type(left) == TYPE_IP ? "expected a text; an ip is tested by `in 192.0.2.0/24`"
+                                                     : "expected a string, domain, address or enum");
+    return NULL;
+  }
+  if (check_regex_sentinel(checker, left, node))
+    return NULL;
+  Expression *expression = expression_new(checker, EXPRESSION_MATCH, TYPE_BOOL, node->as.negated ? positive(checker, node) : node);
+  expression->left = left;
+  expression->as.regex = regex;
+  (void)expression_finish(expression);
+  return node->as.negated ? expression_not(checker, expression, node) : expression;
+}
+
+/* under */
+
+static const Expression *as_domain(Checker *checker, const Node *node, const Expression *expression) {
+  if (!expression || single_type(expression) == TYPE_DOMAIN)
+    return expression;
+  if (expression->type == TYPE_ADDRESS) {
+    Expression *domain = expression_new(checker, EXPRESSION_FUNCTION, TYPE_DOMAIN, node);
+    domain->left = expression;
+    domain->as.function = function_find(SLICE_LITERAL("domain"), TYPE_ADDRESS);
+    return expression_finish(domain);
+  }
+  const Expression *converted = convert_to(checker, expression, TYPE_DOMAIN);
+  if (converted)
+    return converted;
+  Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "%.*s is %.*s, `under` is about domains",
+                                       SLICE_ARGS(node_source(node)), SLICE_ARGS(expression_type_text(checker, expression)));
+  diagnostic_expected(
+      checker->diagnostics, told,
+      single_type(expression) == TYPE_IP ? "expected a domain or an address; an ip lies `in` a net" : "expected a domain or an address");
+  return NULL;
+}
+
+static const Expression *compile_domain(Checker *checker, const Node *node) {
+  const Node *literal = literal_of(checker, node);
+  Symbol *symbol = literal->kind == NODE_NAME ? checker_symbol(checker, literal->text) : NULL;
+  if (symbol && symbol->kind == SYMBOL_TABLE) {
+    Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "`under` takes a domain, not a table");
+    diagnostic_expected(checker->diagnostics, told,
+                        "write `in %.*s`, with entries example.org for itself and .example.org for what is below",
+                        SLICE_ARGS(symbol->name));
+    return NULL;
+  }
+  return as_domain(checker, node, compile_expression(checker, node, is_literal(checker, node) ? (Wanted){TYPE_DOMAIN, NULL} : WANTED_ANY));
+}
+
+static const Expression *under_one(Checker *checker, const Expression *left, const Node *right_node, const Node *node) {
+  const Expression *right = compile_domain(checker, right_node);
+  if (!left || !right)
+    return NULL;
+  Expression *expression = expression_new(checker, EXPRESSION_UNDER, TYPE_BOOL, node);
+  expression->left = left;
+  expression->right = right;
+  return expression_finish(expression);
+}
+
+const Expression *compile_under(Checker *checker, const Node *node) {
+  const Expression *left = compile_domain(checker, node->left), *all = NULL;
+  const Node *right = literal_of(checker, node->right);
+  if (right->kind != NODE_SET)
+    return under_one(checker, left, node->right, node);
+  bool good = right->items != NULL;
+  for (const Node *item = right->items; item; item = item->next) {
+    const Expression *one = under_one(checker, left, item, node);
+    good &= one != NULL;
+    if (one)
+      all = all ? expression_join(checker, EXPRESSION_OR, all, one, node) : one;
+  }
+  if (!right->items)
+    diagnostics_error(checker->diagnostics, right->span, "this set is empty");
+  return good ? all : NULL;
+}
+
+/* is set, is unset */
+
+const Expression *compile_is_set(Checker *checker, const Node *node) {
+  const Expression *left = compile_expression(checker, node->left, WANTED_ANY);
+  if (!left)
+    return NULL;
+  if (left->type == TYPE_BOOL && left->kind != EXPRESSION_FACT && left->kind != EXPRESSION_VARIABLE && left->kind != EXPRESSION_VALUE_OF) {
+    Diagnostic *told = diagnostics_error(checker->diagnostics, node->left->span, "a condition is always set");
+    diagnostic_expected(checker->diagnostics, told, "expected a fact, a variable or T[key]");
+    return NULL;
+  }
+  Expression *expression = expression_new(checker, EXPRESSION_IS_SET, TYPE_BOOL, node->as.negated ? positive(checker, node) : node);
+  expression->left = left;
+  (void)expression_finish(expression);
+  return node->as.negated ? expression_not(checker, expression, node) : expression;
+}
+
+/* any, all, count LIST has (COND) */
+
+const Expression *compile_quantifier(Checker *checker, const Node *node) {
+  const Expression *list = compile_expression(checker, node->left, WANTED_ANY);
+  if (!list)
+    return NULL;
+  if (list->type != TYPE_LIST) {
+    Diagnostic *told = diagnostics_error(checker->diagnostics, node->left->span, "%.*s is %.*s, not a list",
+                                         SLICE_ARGS(node_source(node->left)), SLICE_ARGS(expression_type_text(checker, list)));
+    diagnostic_expected(checker->diagnostics, told, "expected a list: T[key] of a table declared with `-> list`");
+    return NULL;
+  }
+  bool outer_has = checker->has_element;
+  ValueType outer_type = checker->element_type;
+  checker->has_element = true;
+  checker->element_type = list->element_type;
+  const Expression *condition = compile_condition(checker, node->right);
+  checker->has_element = outer_has;
+  checker->element_type = outer_type;
+  if (!condition)
+    return NULL;
+  bool is_count = node->as.quantifier == QUANTIFIER_COUNT;
+  Expression *expression = expression_new(checker, EXPRESSION_QUANTIFIER, is_count ? TYPE_INT : TYPE_BOOL, node);
+  expression->left = list;
+  expression->right = condition;
+  expression->as.quantifier = node->as.quantifier;
+  return expression_finish(expression);
+}

@@ -1,0 +1,368 @@
+/*
+ * check_statement.c: the statements of a phase: rules and blocks in one array, in file order, includes in place.
+ */
+#include "common/rules/check_internal.h"
+#include "common/rules/format.h"
+#include "common/smtp/capability.h"
+
+extern const Action action_pass, action_accept, action_tempfail, action_reject, action_disconnect, action_check, action_discard_message,
+    action_quarantine_message, action_score, action_set, action_delay, action_prepend_header;
+
+typedef struct PhaseBuilder {
+  Checker *checker;
+  PhaseProgram *program;
+  GArray *statements; /* Statement */
+} PhaseBuilder;
+
+static Statement *statement_at(PhaseBuilder *builder, uint32_t index) {
+  return &g_array_index(builder->statements, Statement, index);
+}
+
+/* Labels and ids */
+
+static unsigned line_of(Checker *checker, SourceSpan span) {
+  if (span.source != checker->line_source || span.offset < checker->line_offset) {
+    checker->line_source = span.source;
+    checker->line_offset = 0;
+    checker->line = 1;
+  }
+  for (; checker->line_offset < span.offset; checker->line_offset++)
+    checker->line += span.source->text.data[checker->line_offset] == '\n';
+  return checker->line;
+}
+
+static Slice place_id(Checker *checker, SourceSpan span) {
+  const char *slash = strrchr(span.source->name, '/');
+  return slice_from(arena_printf(checker->arena, "%s:%u", slash ? slash + 1 : span.source->name, line_of(checker, span)));
+}
+
+static void check_label(Checker *checker, const StatementNode *node, Rule *rule) {
+  rule->labelled = !slice_is_empty(node->label);
+  rule->id = rule->labelled ? node->label : place_id(checker, node->span);
+  if (!rule->labelled) {
+    if (!node->observe)
+      return;
+    Diagnostic *told =
+        diagnostics_error(checker->diagnostics, node->span, "an observed rule needs a label: logs and counters know it by that");
+    diagnostic_expected(checker->diagnostics, told, "write [label] observe ...");
+    return;
+  }
+  const Rule *first = g_hash_table_lookup(checker->labels, &rule->id);
+  if (!first) {
+    g_hash_table_insert(checker->labels, &rule->id, rule);
+    return;
+  }
+  Diagnostic *told = diagnostics_error(checker->diagnostics, node->label_span, "the label \"%.*s\" is taken", SLICE_ARGS(rule->id));
+  diagnostic_also(checker->diagnostics, told, first->node->label_span, "first used here");
+  diagnostic_expected(checker->diagnostics, told, "expected a label of its own: it is the rule's id in logs and counters");
+}
+
+static bool is_allow(const Action *action) {
+  return action == &action_pass || action == &action_accept;
+}
+
+static Rule *rule_for(Checker *checker, const StatementNode *node) {
+  Rule *rule = g_hash_table_lookup(checker->rule_of, node);
+  if (rule)
+    return rule;
+  rule = ARENA_NEW(checker->arena, Rule);
+  rule->number = checker->rules->len;
+  rule->span = node->span;
+  rule->node = node;
+  rule->action = node->action->action;
+  rule->action_text = rules_format_action(checker->arena, node->action);
+  rule->observe = node->observe;
+  rule->is_allow = is_allow(rule->action) && !node->observe;
+  rule->on_error = node->on_error;
+  check_label(checker, node, rule);
+  g_ptr_array_add(checker->rules, rule);
+  g_hash_table_insert(checker->rule_of, (gpointer)node, rule);
+  return rule;
+}
+
+void check_add_argument(Checker *checker, Rule *rule, const Expression *expression) {
+  if (!expression || expression->kind == EXPRESSION_LITERAL)
+    return;
+  for (size_t i = 0; i < rule->argument_count; i++)
+    if (rule->arguments[i] == expression)
+      return;
+  const Expression **arguments = ARENA_NEW_ARRAY(checker->arena, const Expression *, rule->argument_count + 1);
+  if (rule->argument_count)
+    memcpy(arguments, rule->arguments, rule->argument_count * sizeof *arguments);
+  arguments[rule->argument_count++] = expression;
+  rule->arguments = arguments;
+  rule->uses_details |= expression->reads_details;
+}
+
+/* Where an action may stand, and which doors can do it */
+
+typedef struct Deed {
+  const Action *action;
+  OutcomeSet outcomes;
+  EffectSet effects;
+} Deed;
+
+static const Deed deeds[] = {
+    {&action_tempfail, OUTCOME_BIT(OUTCOME_TEMPFAIL), 0},
+    {&action_reject, OUTCOME_BIT(OUTCOME_REJECT), 0},
+    {&action_disconnect, OUTCOME_BIT(OUTCOME_DISCONNECT), 0},
+    {&action_discard_message, OUTCOME_BIT(OUTCOME_DISCARD), 0},
+    {&action_quarantine_message, 0, EFFECT_BIT(EFFECT_QUARANTINE_MESSAGE)},
+    {&action_prepend_header, 0, EFFECT_BIT(EFFECT_PREPEND_HEADER)},
+    {&action_delay, 0, EFFECT_BIT(EFFECT_DELAY)},
+};
+
+static bool door_does(const Capability *door, const Action *action) {
+  for (size_t i = 0; i < G_N_ELEMENTS(deeds); i++)
+    if (deeds[i].action == action)
+      return (door->outcomes & deeds[i].outcomes) == deeds[i].outcomes && (door->effects & deeds[i].effects) == deeds[i].effects;
+  return true;
+}
+
+static bool check_doors_of(Checker *checker, const ActionNode *node) {
+  const char *why = NULL;
+  bool asked = false;
+  for (Door door = 0; door < DOOR_COUNT; door++) {
+    if (!(checker->options->enabled_doors & DOOR_BIT(door)) || !door_asks(door, checker->phase))
+      continue;
+    const Capability *can = capability(door, checker->phase);
+    if ((node->action->doors & DOOR_BIT(door)) && door_does(can, node->action))
+      return true;
+    asked = true;
+    why = can->postfix;
+  }
+  if (!asked)
+    return true;
+  Diagnostic *told = diagnostics_error(checker->diagnostics, node->name_span, "no door in use can do \"%s\" at %s", node->action->name,
+                                       phase_name(checker->phase));
+  diagnostic_expected(checker->diagnostics, told, "%s", why);
+  return false;
+}
+
+static bool check_place(Checker *checker, const ActionNode *node) {
+  if (node->action->phases & PHASE_BIT(checker->phase))
+    return check_doors_of(checker, node);
+  Diagnostic *told = diagnostics_error(checker->diagnostics, node->name_span, "\"%s\" may not stand at %s", node->action->name,
+                                       phase_name(checker->phase));
+  diagnostic_expected(checker->diagnostics, told, "it may stand at: %.*s",
+                      SLICE_ARGS(phase_set_names(checker->scratch, node->action->phases)));
+  return false;
+}
+
+/* Constant conditions */
+
+ConstantTruth constant_truth(const Expression *expression) {
+  ConstantTruth left = CONSTANT_NOT, right = CONSTANT_NOT;
+  if (!expression)
+    return CONSTANT_TRUE;
+  if (expression->kind == EXPRESSION_LITERAL && expression->type == TYPE_BOOL)
+    return expression->as.literal.as.truth ? CONSTANT_TRUE : CONSTANT_FALSE;
+  if (expression->kind == EXPRESSION_IN_SET && keyset_size(expression->as.keyset) == 0)
+    return CONSTANT_FALSE;
+  if (expression->kind != EXPRESSION_NOT && expression->kind != EXPRESSION_AND && expression->kind != EXPRESSION_OR)
+    return CONSTANT_NOT;
+  left = constant_truth(expression->left);
+  if (expression->kind == EXPRESSION_NOT)
+    return left == CONSTANT_NOT ? left : left == CONSTANT_TRUE ? CONSTANT_FALSE : CONSTANT_TRUE;
+  right = constant_truth(expression->right);
+  ConstantTruth decides = expression->kind == EXPRESSION_AND ? CONSTANT_FALSE : CONSTANT_TRUE;
+  if (left == decides || right == decides)
+    return decides;
+  return left == right ? left : CONSTANT_NOT;
+}
+
+/* Rules */
+
+static const Expression *rule_condition(Checker *checker, const StatementNode *node, bool *good) {
+  checker->captures = 0;
+  checker->has_regex = checker->has_dnslist = false;
+  if (!node->condition)
+    return NULL;
+  const Expression *condition = check_condition(checker, node->condition);
+  *good &= condition != NULL;
+  if (!condition)
+    return NULL;
+  checker->captures = 0;
+  checker->has_regex = checker->has_dnslist = false;
+  note_matches(checker, condition);
+  return condition;
+}
+
+/* An `unless` is a NOT over the condition: one for the rule, whatever the number of its phases. */
+static const Expression *unless(Checker *checker, const StatementNode *node, const Expression *condition) {
+  const Expression *negated = g_hash_table_lookup(checker->unless_of, node);
+  if (!negated) {
+    negated = expression_not(checker, condition, node->condition);
+    g_hash_table_insert(checker->unless_of, (gpointer)node, (gpointer)negated);
+  }
+  return negated;
+}
+
+static void note_phase(PhaseBuilder *builder, const Rule *rule, const Expression *condition) {
+  PhaseProgram *program = builder->program;
+  program->has_rules = true;
+  program->has_disconnect |= !rule->observe && (rule->action == &action_disconnect || rule->action == &action_check);
+  program->sets_variables |= rule->action == &action_set || rule->action == &action_score;
+  if (condition)
+    program->lookup_classes |= condition->lookup_classes;
+  for (size_t i = 0; i < rule->argument_count; i++)
+    program->lookup_classes |= rule->arguments[i]->lookup_classes;
+}
+
+/* True when it always ends the phase. */
+static bool compile_rule(PhaseBuilder *builder, const StatementNode *node, uint32_t parent) {
+  Checker *checker = builder->checker;
+  if (!node->action || !node->action->action)
+    return false;
+  Rule *rule = rule_for(checker, node);
+  bool good = check_place(checker, node->action);
+  const Expression *condition = rule_condition(checker, node, &good);
+  Conditions own = {checker->conditions, condition};
+  checker->conditions = &own;
+  void *plan = NULL;
+  if (!node->condition || condition)
+    good &= rule->action->compile(checker, node->action, rule, &plan);
+  checker->conditions = own.outer;
+  if (condition && node->unless)
+    condition = unless(checker, node, condition);
+  Statement statement = {.kind = STATEMENT_RULE,
+                         .condition = condition,
+                         .parent = parent,
+                         .end = builder->statements->len + 1,
+                         .previous_branch = NO_STATEMENT,
+                         .rule = rule,
+                         .plan = plan,
+                         .span = node->span};
+  g_array_append_val(builder->statements, statement);
+  note_phase(builder, rule, condition);
+  bool always = !node->condition || (good && constant_truth(condition) == CONSTANT_TRUE);
+  return always && rule->action->ends_phase && !rule->observe;
+}
+
+static bool compile_body(PhaseBuilder *builder, const StatementNode *node, uint32_t parent);
+
+/* The allows inside, told to all blocks around. */
+static bool holds_allow(PhaseBuilder *builder, uint32_t block) {
+  for (uint32_t i = block + 1; i < builder->statements->len; i++) {
+    const Statement *statement = statement_at(builder, i);
+    if (statement->kind == STATEMENT_RULE && statement->rule->is_allow)
+      return true;
+  }
+  return false;
+}
+
+/* One block with its body; `body` may be empty. */
+static bool compile_block(PhaseBuilder *builder, const Expression *condition, SourceSpan span, const StatementNode *body, uint32_t parent,
+                          uint32_t previous) {
+  Checker *checker = builder->checker;
+  uint32_t index = builder->statements->len;
+  Statement statement = {
+      .kind = STATEMENT_BLOCK, .condition = condition, .parent = parent, .end = index + 1, .previous_branch = previous, .span = span};
+  g_array_append_val(builder->statements, statement);
+  if (condition)
+    builder->program->lookup_classes |= condition->lookup_classes;
+  Conditions own = {checker->conditions, condition};
+  checker->conditions = &own;
+  bool ends = compile_body(builder, body, index);
+  checker->conditions = own.outer;
+  statement_at(builder, index)->end = builder->statements->len;
+  statement_at(builder, index)->holds_allow = holds_allow(builder, index);
+  return ends;
+}
+
+static void tell_unreachable(Checker *checker, SourceSpan span, SourceSpan because, const char *why) {
+  if (!g_hash_table_add(checker->told_spans, (gpointer)(span.source->text.data + span.offset)))
+    return;
+  Diagnostic *told = diagnostics_error(checker->diagnostics, span, "this is never reached");
+  diagnostic_also(checker->diagnostics, told, because, "%s", why);
+}
+
+/* when ... else when ... else; true when every branch ends the phase and one is always taken. */
+static bool compile_when(PhaseBuilder *builder, const StatementNode *node, uint32_t parent) {
+  Checker *checker = builder->checker;
+  uint32_t previous = NO_STATEMENT;
+  bool all_end = true, complete = false;
+  const BranchNode *always = NULL;
+  for (const BranchNode *branch = node->branches; branch; branch = branch->next) {
+    bool good = true;
+    if (always)
+      tell_unreachable(checker, branch->span, always->span, "this branch is always taken");
+    const Expression *condition = NULL;
+    if (branch->condition) {
+      condition = check_condition(checker, branch->condition);
+      good = condition != NULL;
+    }
+    if (good && constant_truth(condition) == CONSTANT_TRUE && !always) {
+      always = branch;
+      complete = true;
+    }
+    uint32_t index = builder->statements->len;
+    all_end &= compile_block(builder, condition, branch->span, branch->body, parent, previous);
+    previous = index;
+  }
+  return all_end && complete;
+}
+
+static bool compile_body(PhaseBuilder *builder, const StatementNode *node, uint32_t parent) {
+  const StatementNode *ended_by = NULL;
+  bool told = false;
+  for (; node; node = node->next) {
+    if (ended_by && !told) {
+      tell_unreachable(builder->checker, node->span, ended_by->span, "this always ends the phase");
+      told = true;
+    }
+    bool ends = node->kind == STATEMENT_NODE_RULE ? compile_rule(builder, node, parent) : compile_when(builder, node, parent);
+    if (ends && !ended_by)
+      ended_by = node;
+  }
+  return ended_by != NULL;
+}
+
+/* Blocks of the phase */
+
+static void check_asked(Checker *checker, const Declaration *declaration) {
+  for (Door door = 0; door < DOOR_COUNT; door++)
+    if ((checker->options->enabled_doors & DOOR_BIT(door)) && door_asks(door, checker->phase))
+      return;
+  Diagnostic *told = diagnostics_warning(
+      checker->diagnostics,
+      declaration->span.source ? (SourceSpan){declaration->span.source, declaration->span.offset, 2} : declaration->span,
+      "no door in use asks at %s: these rules cannot fire", phase_name(checker->phase));
+  g_autoptr(GString) doors = g_string_new(NULL);
+  for (Door door = 0; door < DOOR_COUNT; door++)
+    if (door_asks(door, checker->phase))
+      g_string_append_printf(doors, "%s%s", doors->len ? ", " : "", door_name(door));
+  diagnostic_expected(checker->diagnostics, told, "doors that ask at %s: %s", phase_name(checker->phase), doors->str);
+}
+
+static void compile_at(PhaseBuilder *builder, const Declaration *declaration) {
+  Checker *checker = builder->checker;
+  check_asked(checker, declaration);
+  if (!declaration->condition) {
+    (void)compile_body(builder, declaration->body, NO_STATEMENT);
+    return;
+  }
+  const Expression *condition = check_condition(checker, declaration->condition);
+  (void)compile_block(builder, condition, declaration->span, declaration->body, NO_STATEMENT, NO_STATEMENT);
+}
+
+static void compile_file(PhaseBuilder *builder, const RulesFile *file) {
+  for (const Declaration *declaration = file->declarations; declaration; declaration = declaration->next) {
+    if (declaration->kind == DECLARATION_AT && (declaration->phases & PHASE_BIT(builder->checker->phase)))
+      compile_at(builder, declaration);
+    for (const RulesFile *included = declaration->files; included; included = included->next)
+      compile_file(builder, included);
+  }
+}
+
+void check_phase(Checker *checker, Phase phase, const RulesFile *file) {
+  PhaseBuilder builder = {checker, &checker->program->phases[phase], g_array_new(FALSE, TRUE, sizeof(Statement))};
+  checker->phase = phase;
+  compile_file(&builder, file);
+  Statement *statements = ARENA_NEW_ARRAY(checker->arena, Statement, builder.statements->len);
+  if (builder.statements->len)
+    memcpy(statements, builder.statements->data, builder.statements->len * sizeof(Statement));
+  builder.program->statements = statements;
+  builder.program->count = builder.statements->len;
+  g_array_unref(builder.statements);
+}
