@@ -182,10 +182,7 @@ static const Expression *compile_capture(Checker *checker, const Node *node) {
                                          checker->has_regex ? "no regex of this rule's condition has a group %" G_GINT64_FORMAT
                                                             : "no regex in this rule's condition for {%" G_GINT64_FORMAT "}",
                                          node->number);
-    if (symbol->use && symbol->use->shape.has_value)
-      diagnostic_expected(checker->diagnostics, told, "expected %.*s[key] or `key in %.*s`", SLICE_ARGS(base), SLICE_ARGS(base));
-    else
-      diagnostic_expected(checker->diagnostics, told, "expected `key in %.*s`", SLICE_ARGS(base));
+    diagnostic_expected(checker->diagnostics, told, "{1} is the first group of the last `~` that matched in the rule's own condition");
     return NULL;
   }
   Expression *expression = expression_new(checker, EXPRESSION_CAPTURE, TYPE_STRING, node);
@@ -206,9 +203,10 @@ static const Expression *tell_unknown_name(Checker *checker, const Node *node, S
   if (symbol && symbol->kind != SYMBOL_DEFINE) {
     const char *what = symbol->kind == SYMBOL_TABLE ? "table" : "dnslist";
     Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "\"%.*s\" is a %s, not a value", SLICE_ARGS(base), what);
-    diagnostic_expected(checker->diagnostics, told,
-                        symbol->use && symbol->use->shape.has_value ? "expected %.*s[key] or `key in %.*s`" : "expected `key in %.*s%.0s`",
-                        SLICE_ARGS(base), SLICE_ARGS(base));
+    if (symbol->use && symbol->use->shape.has_value)
+      diagnostic_expected(checker->diagnostics, told, "expected %.*s[key] or `key in %.*s`", SLICE_ARGS(base), SLICE_ARGS(base));
+    else
+      diagnostic_expected(checker->diagnostics, told, "expected `key in %.*s`", SLICE_ARGS(base));
     return NULL;
   }
   const char *nearest = nearest_of(checker, node->text, true, false, true);
