@@ -11,7 +11,7 @@ typedef struct Run Run;
 
 Arena *run_arena(Run *run);
 Phase run_phase(const Run *run);
-/* Values of the rule's arguments: never open here. */
+/* Values of the rule's arguments: never open here. Borrowed until the run ends. */
 Value run_value(Run *run, const Expression *expression);
 /* A template's text: unset prints as nothing, unknown as "?". */
 Slice run_text(Run *run, const Expression *expression);
@@ -21,6 +21,11 @@ Reply run_reply(Run *run, const ReplyPlan *plan, Outcome outcome);
 /* The phase ends with this verdict (outcome, accept_scope, reply, discard_why are read). An observed rule only leaves a note. */
 void run_end(Run *run, const Rule *rule, const Verdict *verdict);
 void run_effect(Run *run, const Rule *rule, const Effect *effect);
+/*
+ * For an action that cannot do without an argument's value (`check`): the value is unknown. Does what an unknown condition of the rule does: ends the
+ * phase by failure, or nothing; with `on error match` nothing too, since there is nothing to match.
+ */
+void run_unknown(Run *run, const Rule *rule, const Value *value);
 void run_set(Run *run, const Rule *rule, const VariableInfo *variable, Value value);
 void run_score(Run *run, const Rule *rule, Scope scope, uint32_t name, double amount);
 

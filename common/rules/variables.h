@@ -25,9 +25,36 @@ void variables_reset_message(Variables *variables);
 void variables_forget_phase(Variables *variables, Phase phase);
 void variables_reset(Variables *variables);
 
-/* Sum for a score name (index or SCORE_TOTAL): session, message, and the recipient's (or the largest of the accepted ones). */
+/*
+ * Sum for a score name (index or SCORE_TOTAL): session, message, and the recipient's (or the largest of the accepted ones, when the last evaluation that was
+ * committed was not at rcpt).
+ */
 double variables_score(const Variables *variables, uint32_t score);
 Value variables_get(const Variables *variables, const VariableInfo *info);
+
+/* ---- for the evaluator ---- */
+
+/* What one rule added to one score. */
+typedef struct Contribution {
+  const Rule *rule; /* NULL: of a ruleset before this one */
+  uint32_t name;    /* index in program->score_names */
+  Scope scope;
+  Phase phase;      /* whose rules added it */
+  double amount;
+} Contribution;
+
+/* As variables_score, as rules of this phase read it. */
+double variables_score_at(const Variables *variables, uint32_t score, Phase phase);
+/* The value of a slot: never NULL, borrowed until the slot is written. */
+const Value *variables_slot(const Variables *variables, Scope scope, uint32_t slot);
+/* True when the rule has added to this score in the running instance of the scope. */
+bool variables_has_scored(const Variables *variables, const Rule *rule, Scope scope, uint32_t name);
+void variables_put(Variables *variables, Scope scope, uint32_t slot, const Value *value);
+void variables_add_score(Variables *variables, const Contribution *contribution);
+/* From now on variables_score reads as rules of this phase do. */
+void variables_set_phase(Variables *variables, Phase phase);
+/* A copy whose texts (failures included) live in the arena; strings are cut to LIMIT_VARIABLE. */
+Value variables_copy_value(Arena *arena, const Value *value);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Variables, variables_free)
 
