@@ -320,6 +320,13 @@ static Node *parse_key(Parser *parser, Node *name) {
   return node;
 }
 
+/* (sender).domain is sender.domain. */
+static Node *extend_name(Parser *parser, const Node *name, const Token *property) {
+  Node *node = node_new(parser, NODE_NAME, source_span_join(name->span, property->span));
+  node->text = slice_from(arena_printf(parser->arena, "%.*s.%.*s", SLICE_ARGS(name->text), SLICE_ARGS(property->text)));
+  return node;
+}
+
 /* SYNTAX: property := "." name */
 static Node *parse_property(Parser *parser, Node *of) {
   (void)parser_advance(parser);
@@ -328,6 +335,9 @@ static Node *parse_property(Parser *parser, Node *of) {
     return NULL;
   }
   Token name = parser_advance(parser);
+  if (of->kind == NODE_NAME) {
+    return extend_name(parser, of, &name);
+  }
   Slice rest = name.text;
   bool more = true;
   while (of != NULL && more) {

@@ -20,6 +20,11 @@ static bool begins_statement(const Token *token) {
   return word_begins_action(token->text);
 }
 
+/* A line that starts with anything else is the rest of what was wrong. */
+static bool may_begin_statement(const Token *token) {
+  return token->kind == TOKEN_WORD || token->kind == TOKEN_OPEN_BRACKET;
+}
+
 /* Nothing is open any more: the parser is at the level of statements again. */
 static unsigned leave_expression(Parser *parser) {
   unsigned braces = parser->open_sets;
@@ -38,7 +43,7 @@ static void skip_statement(Parser *parser) {
   for (bool first = true; parser->token.kind != TOKEN_END; first = false) {
     const Token *token = &parser->token;
     bool new_line = token->starts_line && !(first && parser->line_begun);
-    if (begins_declaration(token) || (new_line && (braces == 0 || begins_statement(token)))) {
+    if (begins_declaration(token) || (new_line && (braces == 0 ? may_begin_statement(token) : begins_statement(token)))) {
       break;
     }
     if (token->kind == TOKEN_CLOSE_BRACE && braces-- == 0) {
