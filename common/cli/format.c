@@ -31,7 +31,7 @@ static char *format_file(const char *path, bool *same) {
   g_autoptr(GError) error = NULL;
   const RulesFile *file = rules_parse_file(arena, path, false, diagnostics, &error);
   if (file == NULL) {
-    (void)fprintf(stderr, "mailreeve format: %s\n", error->message);
+    (void)fprintf(stderr, "mailreeve format: %s: %s\n", path, error->message);
     return NULL;
   }
   if (diagnostics_error_count(diagnostics) > 0) {

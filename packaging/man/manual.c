@@ -17,7 +17,7 @@
 #include "common/smtp/capability.h"
 #include "common/smtp/reply.h"
 
-/* Text for a line of its own: no macro at its start, no escapes by accident. */
+/* Text for lines of its own: no macro at its start, no escapes by accident, each sentence on a new line. */
 static void print_text(const char *text) {
   if (text[0] == '.' || text[0] == '\'') {
     (void)fputs("\\&", stdout);
@@ -30,6 +30,9 @@ static void print_text(const char *text) {
       while (byte[1] == '\n') {
         byte++;
       }
+    } else if (byte[0] == '.' && byte[1] == ' ' && g_ascii_isupper(byte[2])) {
+      (void)fputs(".\n", stdout);
+      byte++;
     } else {
       (void)putchar(*byte);
     }
@@ -81,6 +84,8 @@ static void print_phases(PhaseSet phases) {
   g_autoptr(Arena) arena = arena_new(0);
   if (phases == PHASES_ALL) {
     (void)puts("Phases: all.");
+  } else if (phases == PHASES_SINCE_HELO) {
+    (void)puts("Phases: all but connect.");
   } else {
     (void)printf("Phases: %s.\n", slice_to_string(arena, phase_set_names(arena, phases)));
   }
@@ -123,7 +128,7 @@ static void print_actions(void) {
     print_sentence((*action)->sentence);
     print_phases((*action)->phases);
     (void)printf("%s\n.Dl ", (*action)->ends_phase ? "Ends the phase." : "The next rule is read.");
-    print_text((*action)->example);
+    print_argument((*action)->example);
     (void)putchar('\n');
   }
   list_end();
