@@ -101,20 +101,28 @@ static bool is_bare_word(Checker *checker, const Node *node) {
          !fact_from_name(node->text, &fact) && !slice_equal(node->text, SLICE_LITERAL("score"));
 }
 
+/* Read only by position: it has no type of its own. */
+static bool waits_for_type(Checker *checker, const Node *node) {
+  return is_literal(checker, node) || is_bare_word(checker, node);
+}
+
 /* Compiles both sides, the one that has a type of its own first. */
-static bool compile_sides(Checker *checker, const Node *left_node, const Node *right_node, const Expression **left,
-                          const Expression **right) {
-  bool left_waits = is_literal(checker, left_node) || is_bare_word(checker, left_node);
-  const Node *first_node = left_waits ? right_node : left_node, *second_node = left_waits ? left_node : right_node;
+static bool compile_sides(Checker *checker, const Node *node, const Expression **left, const Expression **right) {
+  bool left_waits = waits_for_type(checker, node->left);
+  const Node *first_node = left_waits ? node->right : node->left, *second_node = left_waits ? node->left : node->right;
+  bool second_waits = waits_for_type(checker, second_node);
   const Expression *first = compile_expression(checker, first_node, WANTED_ANY);
   if (!first) {
-    if (!is_literal(checker, second_node) && !is_bare_word(checker, second_node))
+    if (!second_waits)
       (void)compile_expression(checker, second_node, WANTED_ANY);
     return false;
   }
-  bool waits = is_literal(checker, second_node) || is_bare_word(checker, second_node);
-  bool net_literal = literal_of(checker, second_node)->kind == NODE_NET && single_type(first) == TYPE_IP;
-  const Expression *second = compile_expression(checker, second_node, waits && !net_literal ? wanted_like(first) : WANTED_ANY);
+  const Node *literal = literal_of(checker, second_node);
+  bool is_equality = node->as.compare == COMPARE_EQUAL || node->as.compare == COMPARE_NOT_EQUAL;
+  if (is_equality && check_sentinel(checker, first, literal, node))
+    return false;
+  bool is_net = literal->kind == NODE_NET && single_type(first) == TYPE_IP;
+  const Expression *second = compile_expression(checker, second_node, second_waits && !is_net ? wanted_like(first) : WANTED_ANY);
   if (!second)
     return false;
   *left = left_waits ? second : first;
@@ -138,13 +146,10 @@ static const Expression *tell_cannot_meet(Checker *checker, const Node *node, co
 
 const Expression *compile_compare(Checker *checker, const Node *node) {
   const Expression *left, *right;
-  if (!compile_sides(checker, node->left, node->right, &left, &right))
+  if (!compile_sides(checker, node, &left, &right))
     return NULL;
   CompareOperator relation = node->as.compare;
   bool is_equality = relation == COMPARE_EQUAL || relation == COMPARE_NOT_EQUAL;
-  if (is_equality && (check_sentinel(checker, left, literal_of(checker, node->right), node) ||
-                      check_sentinel(checker, right, literal_of(checker, node->left), node)))
-    return NULL;
   if (!make_meet(checker, &left, &right))
     return tell_cannot_meet(checker, node, left, right);
   if (!is_equality && !is_ordered(single_type(left))) {

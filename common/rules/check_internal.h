@@ -110,6 +110,9 @@ void check_table(Checker *checker, Symbol *symbol, const RulesFile *file);
 /* The text of an entry of a set or table as it is written: "192.0.2.0/24", "<>"; false when the node is no literal. */
 bool literal_text(Checker *checker, const Node *node, Slice *text);
 
+/* What is wrong with an entry, in the keyset's words. */
+Diagnostic *tell_problem(Checker *checker, const Node *node, const char *problem);
+
 /* check_types.c */
 bool is_literal(Checker *checker, const Node *node);        /* also a define of one */
 const Node *literal_of(Checker *checker, const Node *node); /* the define's literal, or the node itself */

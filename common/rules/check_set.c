@@ -53,7 +53,7 @@ static bool add_literal(Checker *checker, KeysetBuilder *builder, const Expressi
   }
   if (keyset_builder_add(builder, &text, SLICE_EMPTY, &problem, &right_form))
     return true;
-  Diagnostic *told = diagnostics_error(checker->diagnostics, item->span, "%s", problem);
+  Diagnostic *told = tell_problem(checker, item, problem);
   if (!slice_is_empty(right_form))
     diagnostic_expected(checker->diagnostics, told, "write %.*s", SLICE_ARGS(right_form));
   return false;
@@ -243,7 +243,7 @@ const Expression *compile_in_net(Checker *checker, const Expression *left, const
   g_autoptr(KeysetBuilder) builder = keyset_builder_new(&shape);
   (void)literal_text(checker, net, &text);
   if (!keyset_builder_add(builder, &text, SLICE_EMPTY, &problem, &right_form)) {
-    Diagnostic *told = diagnostics_error(checker->diagnostics, net->span, "%s", problem);
+    Diagnostic *told = tell_problem(checker, net, problem);
     if (!slice_is_empty(right_form))
       diagnostic_expected(checker->diagnostics, told, "write %.*s", SLICE_ARGS(right_form));
     return NULL;

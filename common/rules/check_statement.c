@@ -180,8 +180,11 @@ static const Expression *rule_condition(Checker *checker, const StatementNode *n
     return NULL;
   const Expression *condition = check_condition(checker, node->condition);
   *good &= condition != NULL;
-  if (!condition)
+  if (!condition) { /* what its regexes and dnslists would have left is not missed too */
+    checker->captures = UINT32_MAX;
+    checker->has_regex = checker->has_dnslist = true;
     return NULL;
+  }
   checker->captures = 0;
   checker->has_regex = checker->has_dnslist = false;
   note_matches(checker, condition);
@@ -220,8 +223,7 @@ static bool compile_rule(PhaseBuilder *builder, const StatementNode *node, uint3
   Conditions own = {checker->conditions, condition};
   checker->conditions = &own;
   void *plan = NULL;
-  if (!node->condition || condition)
-    good &= rule->action->compile(checker, node->action, rule, &plan);
+  good &= rule->action->compile(checker, node->action, rule, &plan);
   checker->conditions = own.outer;
   if (condition && node->unless)
     condition = unless(checker, node, condition);
@@ -235,8 +237,8 @@ static bool compile_rule(PhaseBuilder *builder, const StatementNode *node, uint3
                          .span = node->span};
   g_array_append_val(builder->statements, statement);
   note_phase(builder, rule, condition);
-  bool always = !node->condition || (good && constant_truth(condition) == CONSTANT_TRUE);
-  return always && rule->action->ends_phase && !rule->observe;
+  bool always = !node->condition || constant_truth(condition) == CONSTANT_TRUE;
+  return good && always && rule->action->ends_phase && !rule->observe;
 }
 
 static bool compile_body(PhaseBuilder *builder, const StatementNode *node, uint32_t parent);

@@ -141,8 +141,13 @@ bool literal_text(Checker *checker, const Node *node, Slice *text) {
   g_assert_not_reached();
 }
 
+Diagnostic *tell_problem(Checker *checker, const Node *node, const char *problem) {
+  const char *is = g_str_has_prefix(problem, "not ") ? " is" : ":";
+  return diagnostics_error(checker->diagnostics, node->span, "%.*s%s %s", SLICE_ARGS(node_source(node)), is, problem);
+}
+
 static void tell_entry(Checker *checker, const Node *node, const char *problem, Slice right_form) {
-  Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "%s", problem);
+  Diagnostic *told = tell_problem(checker, node, problem);
   if (!slice_is_empty(right_form))
     diagnostic_expected(checker->diagnostics, told, "write %.*s", SLICE_ARGS(right_form));
 }

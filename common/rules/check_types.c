@@ -210,8 +210,9 @@ static Expression *compile_quoted(Checker *checker, const Node *node, Slice text
   Slice right_form = SLICE_EMPTY;
   if (value_parse(checker->arena, wanted.type, text, &value, &problem, &right_form))
     return literal_new(checker, node, value);
-  Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "\"%.*s\" is not %s: %s", SLICE_ARGS(text),
-                                       type_article(wanted.type), problem ? problem : "it has another form");
+  g_autofree char *why =
+      problem && g_str_has_prefix(problem, "not ") ? g_strdup(problem) : g_strdup_printf("not %s: %s", type_article(wanted.type), problem);
+  Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "\"%.*s\" is %s", SLICE_ARGS(text), why);
   if (!slice_is_empty(right_form))
     diagnostic_expected(checker->diagnostics, told, "write %.*s", SLICE_ARGS(right_form));
   return NULL;

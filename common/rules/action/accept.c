@@ -13,20 +13,18 @@ static const struct {
   const char *word;
   Scope scope;
   PhaseSet phases;
-  const char *expected;
 } scopes[] = {
-    {"recipient", SCOPE_RECIPIENT, PHASE_BIT(PHASE_RCPT), "expected the rule at rcpt, or `pass` to leave this phase only"},
-    {"message", SCOPE_MESSAGE, PHASES_MESSAGE &(PhaseSet)~PHASE_BIT(PHASE_RCPT),
-     "expected `accept recipient`, or the rule at mail, data or eom, where it is about the whole message"},
-    {"session", SCOPE_SESSION, PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_HELO) | PHASE_BIT(PHASE_MAIL),
-     "expected the rule at connect, helo or mail"},
+    {"recipient", SCOPE_RECIPIENT, PHASE_BIT(PHASE_RCPT)},
+    {"message", SCOPE_MESSAGE, PHASES_MESSAGE &(PhaseSet)~PHASE_BIT(PHASE_RCPT)},
+    {"session", SCOPE_SESSION, PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_HELO) | PHASE_BIT(PHASE_MAIL)},
 };
 
-static const char *bare_form(Phase phase) {
-  bool is_message = (PHASES_SINCE_DATA & PHASE_BIT(phase)) != 0;
-  return is_message            ? "write `accept message`"
-         : phase == PHASE_MAIL ? "write `accept message` or `accept session`"
-                               : "write `accept session`";
+static const char *right_form(Phase phase) {
+  if (phase == PHASE_RCPT)
+    return "write `accept recipient`, or put the rule at mail, data or eom, where it is about the whole message";
+  if (phase == PHASE_MAIL)
+    return "write `accept message` or `accept session`";
+  return (PHASES_SINCE_DATA & PHASE_BIT(phase)) != 0 ? "write `accept message`" : "write `accept session`";
 }
 
 static bool tell_scope(Checker *checker, const ActionNode *node, const ArgumentNode *word, size_t index) {
@@ -35,14 +33,14 @@ static bool tell_scope(Checker *checker, const ActionNode *node, const ArgumentN
   Diagnostic *told;
   if (!word) {
     told = diagnostics_error(diagnostics, node->span, "\"accept\" alone means the recipient, and there is none at %s", phase_name(phase));
-    diagnostic_expected(diagnostics, told, "%s", bare_form(phase));
+    diagnostic_expected(diagnostics, told, "%s", right_form(phase));
     return false;
   }
   if (index == 1 && phase == PHASE_RCPT)
     told = diagnostics_error(diagnostics, word->span, "\"accept message\" at rcpt would exempt the other recipients of the message too");
   else
     told = diagnostics_error(diagnostics, word->span, "\"accept %s\" may not stand at %s", scopes[index].word, phase_name(phase));
-  diagnostic_expected(diagnostics, told, "%s", scopes[index].expected);
+  diagnostic_expected(diagnostics, told, "%s", right_form(phase));
   return false;
 }
 
