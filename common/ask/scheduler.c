@@ -246,7 +246,8 @@ static void look_up_thread(void *data) {
     (void)uv_run(&scheduler->loop, UV_RUN_NOWAIT);
   }
   /* A handle that is still open belongs to a backend that outlived its scheduler. */
-  g_assert(uv_loop_close(&scheduler->loop) == 0);
+  int failure = uv_loop_close(&scheduler->loop);
+  g_assert(failure == 0);
 }
 
 static int start_thread(Scheduler *scheduler) {

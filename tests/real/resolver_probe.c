@@ -99,7 +99,7 @@ static Answer *ask_now(Probe *probe, Question *question) {
   Answer *answer = NULL;
   scheduler_ask(probe->scheduler, question, box);
   (void)answer_box_wait(box, G_MAXINT64);
-  g_assert(answer_box_take(box, &asked, &answer));
+  (void)answer_box_take(box, &asked, &answer);
   return answer;
 }
 
