@@ -28,7 +28,8 @@ typedef struct Walk {
   bool stop;
 } Walk;
 
-Evaluation *evaluation_new(Arena *arena, Ruleset *ruleset, Phase phase, Session *session, Variables *variables, const EvaluationOptions *options) {
+Evaluation *evaluation_new(Arena *arena, Ruleset *ruleset, Phase phase, Session *session, Variables *variables,
+                           const EvaluationOptions *options) {
   Evaluation *evaluation = ARENA_NEW(arena, Evaluation);
   evaluation->arena = arena;
   evaluation->ruleset = ruleset;
@@ -36,7 +37,8 @@ Evaluation *evaluation_new(Arena *arena, Ruleset *ruleset, Phase phase, Session 
   evaluation->session = session;
   evaluation->variables = variables;
   evaluation->phase = phase;
-  if (options != NULL) evaluation->options = *options;
+  if (options != NULL)
+    evaluation->options = *options;
   return evaluation;
 }
 
@@ -52,14 +54,18 @@ static void begin_statement(Run *run, bool reads_details) {
   run->stateful = NULL;
   run->details_open = false;
   run->strict = reads_details;
-  if (reads_details) run->details = (Details){.offsets = NULL};
+  if (reads_details)
+    run->details = (Details){.offsets = NULL};
 }
 
 static void trace_statement(Run *run, const Statement *statement, Logic logic) {
-  if (run->trace == NULL || run->trace->statement == NULL) return;
+  if (run->trace == NULL || run->trace->statement == NULL)
+    return;
   Value value = value_bool(logic.truth == TRUTH_TRUE);
-  if (logic.truth == TRUTH_OPEN) value.state = VALUE_OPEN;
-  if (logic.truth == TRUTH_UNKNOWN) value = (Value){VALUE_UNKNOWN, TYPE_BOOL, {.failures = logic.failures}};
+  if (logic.truth == TRUTH_OPEN)
+    value.state = VALUE_OPEN;
+  if (logic.truth == TRUTH_UNKNOWN)
+    value = (Value){VALUE_UNKNOWN, TYPE_BOOL, {.failures = logic.failures}};
   run->trace->statement(run->trace, statement, &value, !run->collecting);
 }
 
@@ -69,15 +75,18 @@ static Logic decide_statement(Run *run, const Statement *statement) {
   if (condition != NULL) {
     AskMark mark = ask_mark(run);
     logic = condition_decide(run, condition);
-    if (logic.truth != TRUTH_OPEN && run->evaluation->wanted_count > mark.wanted) ask_back(run, &mark);
+    if (logic.truth != TRUTH_OPEN && run->evaluation->wanted_count > mark.wanted)
+      ask_back(run, &mark);
   }
-  if (run->trace != NULL) trace_statement(run, statement, logic);
+  if (run->trace != NULL)
+    trace_statement(run, statement, logic);
   return logic;
 }
 
 /* The statement at hand is open. The first one asks what only it may ask; behind it the walk collects. */
 static void meet_open(Run *run, Walk *walk) {
-  if (run->collecting) return;
+  if (run->collecting)
+    return;
   const PhaseProgram *program = run->evaluation->program;
   ask_stateful(run);
   run->collecting = true;
@@ -88,7 +97,8 @@ static void meet_open(Run *run, Walk *walk) {
 /* ---- blocks ---- */
 
 static void unknown_block(Run *run, const Statement *statement, const Failure *failures) {
-  if (run->collecting) return;
+  if (run->collecting)
+    return;
   if (unknown_behaviour(ON_ERROR_DEFAULT, failures) == ON_ERROR_TEMPFAIL) {
     unsigned line, column;
     source_position(statement->span, &line, &column);
@@ -107,20 +117,24 @@ static uint32_t enter_block(Walk *walk, uint32_t index, Settled settled) {
 
 /* An else behind a branch that was taken or is unknown. Of an unknown one it might have been what is true: so might its accept. */
 static uint32_t pass_over(Run *run, Walk *walk, const Statement *statement, uint32_t index) {
-  if (walk->settled.settled == SETTLED_UNKNOWN && statement->holds_allow && !run->collecting) run->doubt = true;
+  if (walk->settled.settled == SETTLED_UNKNOWN && statement->holds_allow && !run->collecting)
+    run->doubt = true;
   walk->settled.block = index;
   return statement->end;
 }
 
 static uint32_t step_block(Run *run, Walk *walk, const Statement *statement, uint32_t index) {
   bool behind = statement->previous_branch != NO_STATEMENT && walk->settled.block == statement->previous_branch;
-  if (behind && walk->settled.settled != SETTLED_OPEN) return pass_over(run, walk, statement, index);
+  if (behind && walk->settled.settled != SETTLED_OPEN)
+    return pass_over(run, walk, statement, index);
   begin_statement(run, statement->condition != NULL && statement->condition->reads_details);
   Logic logic = decide_statement(run, statement);
-  if (behind || logic.truth == TRUTH_OPEN) walk->unsure_end = MAX(walk->unsure_end, statement->end);
+  if (behind || logic.truth == TRUTH_OPEN)
+    walk->unsure_end = MAX(walk->unsure_end, statement->end);
   switch (logic.truth) {
     case TRUTH_FALSE:
-      if (behind) walk->settled = (Branch){index, SETTLED_OPEN};
+      if (behind)
+        walk->settled = (Branch){index, SETTLED_OPEN};
       return statement->end;
     case TRUTH_TRUE:
       return enter_block(walk, index, SETTLED_TAKEN);
@@ -141,13 +155,16 @@ static uint32_t step_block(Run *run, Walk *walk, const Statement *statement, uin
 static bool arguments_are_open(Run *run, const Rule *rule) {
   bool open = false;
   Details details;
-  if (run->strict) details = run->details;
+  if (run->strict)
+    details = run->details;
   for (size_t i = 0; i < rule->argument_count; i++) {
     const Expression *argument = rule->arguments[i];
-    if ((argument->lookup_classes & ~(1u << LOOKUP_HERE)) == 0 && !argument->reads_details) continue;
+    if ((argument->lookup_classes & ~(1u << LOOKUP_HERE)) == 0 && !argument->reads_details)
+      continue;
     Value scratch;
     open = expression_value(run, argument, &scratch)->state == VALUE_OPEN || open;
-    if (run->strict) run->details = details;
+    if (run->strict)
+      run->details = details;
   }
   return open;
 }
@@ -163,25 +180,29 @@ static void step_rule(Run *run, Walk *walk, const Statement *statement, uint32_t
       meet_open(run, walk);
       return;
     case TRUTH_UNKNOWN:
-      if (run->collecting || !run_unknown_condition(run, rule, logic.failures)) return;
+      if (run->collecting || !run_unknown_condition(run, rule, logic.failures))
+        return;
       break;
     case TRUTH_TRUE:
       break;
   }
   run->pure_open = false;
   run->stateful = NULL;
-  if (rule->argument_count > 0 && arguments_are_open(run, rule)) meet_open(run, walk);
+  if (rule->argument_count > 0 && arguments_are_open(run, rule))
+    meet_open(run, walk);
   if (run->collecting) {
     walk->stop = walk->stop || (index >= walk->unsure_end && rule->action->ends_phase && !rule->observe);
     return;
   }
   rule->action->perform(run, rule, statement->plan);
-  if (run->trace != NULL && run->trace->performed != NULL) run->trace->performed(run->trace, rule);
+  if (run->trace != NULL && run->trace->performed != NULL)
+    run->trace->performed(run->trace, rule);
 }
 
 static uint32_t step(Run *run, Walk *walk, uint32_t index) {
   const Statement *statements = run->evaluation->program->statements;
-  while (walk->depth > 0 && index >= statements[walk->inside[walk->depth - 1].block].end) walk->settled = walk->inside[--walk->depth];
+  while (walk->depth > 0 && index >= statements[walk->inside[walk->depth - 1].block].end)
+    walk->settled = walk->inside[--walk->depth];
   const Statement *statement = &statements[index];
   switch (statement->kind) {
     case STATEMENT_BLOCK:
@@ -212,7 +233,8 @@ static void begin_run(Evaluation *evaluation) {
   run->evaluation = evaluation;
   run->arena = arena;
   run->trace = evaluation->options.trace;
-  if (run->trace != NULL && run->trace->begin_run != NULL) run->trace->begin_run(run->trace, evaluation->phase);
+  if (run->trace != NULL && run->trace->begin_run != NULL)
+    run->trace->begin_run(run->trace, evaluation->phase);
 }
 
 static void end_run(Evaluation *evaluation) {
@@ -220,7 +242,8 @@ static void end_run(Evaluation *evaluation) {
   bool silent = evaluation->options.observe_all || run->collecting;
   evaluation->verdict = silent ? (Verdict){.outcome = OUTCOME_PASS} : run->verdict;
   evaluation->verdict.phase = evaluation->phase;
-  if (silent) return;
+  if (silent)
+    return;
   evaluation->verdict.failures = run->failures;
   evaluation->verdict.effects = run->effects;
   evaluation->verdict.effect_count = run->effect_count;
@@ -237,10 +260,12 @@ EvaluationState evaluation_run(Evaluation *evaluation) {
     walk.unsure_end = 0;
     walk.stop = false;
     uint32_t index = next_statement(program, 0);
-    while (index != NO_STATEMENT && !run->ended && !walk.stop) index = next_statement(program, step(run, &walk, index));
+    while (index != NO_STATEMENT && !run->ended && !walk.stop)
+      index = next_statement(program, step(run, &walk, index));
   }
   end_run(evaluation);
-  if (!run->collecting || evaluation->options.here_only) return EVALUATION_DECIDED;
+  if (!run->collecting || evaluation->options.here_only)
+    return EVALUATION_DECIDED;
   g_assert(evaluation->out + evaluation->wanted_count > 0);
   return EVALUATION_WAITS;
 }
@@ -264,20 +289,23 @@ Question *const *evaluation_wanted(Evaluation *evaluation, size_t *count) {
 
 void evaluation_answer(Evaluation *evaluation, const Question *question, Answer *answer) {
   Asked *asked = asked_find(evaluation, question);
-  if (asked == NULL || asked->state != ASKED_OUT) return;
+  if (asked == NULL || asked->state != ASKED_OUT)
+    return;
   asked->answer = answer_ref(answer);
   asked->state = ASKED_DONE;
   evaluation->out--;
 }
 
 void evaluation_expire(Evaluation *evaluation, const char *reason) {
-  if (evaluation->expired != NULL) return;
+  if (evaluation->expired != NULL)
+    return;
   evaluation->expired = reason;
   evaluation->out = 0;
   Holdings *holdings = evaluation_holdings(evaluation);
   for (size_t i = 0; i < ASKED_BUCKETS; i++) {
     for (Asked *asked = holdings->buckets[i]; asked != NULL; asked = asked->next) {
-      if (asked->state == ASKED_OUT) asked->state = ASKED_DONE;
+      if (asked->state == ASKED_OUT)
+        asked->state = ASKED_DONE;
     }
   }
 }
@@ -292,15 +320,19 @@ const Verdict *evaluation_verdict(const Evaluation *evaluation) {
 
 static void commit_scope(Evaluation *evaluation, Scope scope) {
   const Run *run = &evaluation->run;
-  if (run->values[scope] == NULL) return;
+  if (run->values[scope] == NULL)
+    return;
   for (uint32_t slot = 0; slot < evaluation->ruleset->scope_slots[scope]; slot++) {
-    if (run->written[scope][slot]) variables_put(evaluation->variables, scope, slot, &run->values[scope][slot]);
+    if (run->written[scope][slot])
+      variables_put(evaluation->variables, scope, slot, &run->values[scope][slot]);
   }
 }
 
 void evaluation_commit(Evaluation *evaluation) {
   const Run *run = &evaluation->run;
-  for (Scope scope = SCOPE_SESSION; scope <= SCOPE_RECIPIENT; scope++) commit_scope(evaluation, scope);
-  for (size_t i = 0; i < run->score_count; i++) variables_add_score(evaluation->variables, &run->scores[i]);
+  for (Scope scope = SCOPE_SESSION; scope <= SCOPE_RECIPIENT; scope++)
+    commit_scope(evaluation, scope);
+  for (size_t i = 0; i < run->score_count; i++)
+    variables_add_score(evaluation->variables, &run->scores[i]);
   variables_set_phase(evaluation->variables, evaluation->phase);
 }

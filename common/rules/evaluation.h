@@ -57,7 +57,7 @@ typedef struct Holdings {
   struct {
     bool done;
     ResourceVersion *version;
-  } *pins; /* by index of the resource */
+  } * pins; /* by index of the resource */
   size_t pin_count;
   Arena *scratch; /* of every run but the first */
 } Holdings;
@@ -91,7 +91,7 @@ struct Run {
   const Failure *failures; /* all that failed, in order, newest last */
   const Failure **failures_tail;
   bool ended;
-  bool doubt; /* an accept or pass was unknown: a later 5xx becomes 451 */
+  bool doubt;        /* an accept or pass was unknown: a later 5xx becomes 451 */
   const Rule *noted; /* the observed rule that left its note last */
   Verdict verdict;
   Effect *effects;
@@ -139,7 +139,7 @@ const Failure *failures_union(Arena *arena, const Failure *first, const Failure 
 /* ---- operators.c ---- */
 
 /* Both set and of types that meet; lists are the caller's. */
-bool values_compare(CompareOperator operator, const Value *left, const Value *right);
+bool values_compare(CompareOperator operator, const Value * left, const Value *right);
 bool value_in_range(const Value *value, const Value *low, const Value *high);
 bool value_is_under(const Value *value, const Value *parent);
 /* UNKNOWN when a limit was exceeded. Leaves captures in the run's details where the rule wants them. */

@@ -13,13 +13,15 @@
 
 static bool failures_hold(const Failure *list, const Failure *failure) {
   for (; list != NULL; list = list->next) {
-    if (slice_equal(list->lookup, failure->lookup) && slice_equal(list->reason, failure->reason)) return true;
+    if (slice_equal(list->lookup, failure->lookup) && slice_equal(list->reason, failure->reason))
+      return true;
   }
   return false;
 }
 
 const Failure *failures_union(Arena *arena, const Failure *first, const Failure *second) {
-  if (first == NULL || second == NULL) return first != NULL ? first : second;
+  if (first == NULL || second == NULL)
+    return first != NULL ? first : second;
   const Failure *head = NULL;
   const Failure **tail = &head;
   for (const Failure *from = first; from != NULL; from = from->next) {
@@ -30,7 +32,8 @@ const Failure *failures_union(Arena *arena, const Failure *first, const Failure 
   }
   *tail = NULL;
   for (const Failure *from = second; from != NULL; from = from->next) {
-    if (failures_hold(first, from)) continue;
+    if (failures_hold(first, from))
+      continue;
     Failure *copy = ARENA_NEW(arena, Failure);
     *copy = *from;
     copy->next = NULL;
@@ -41,13 +44,15 @@ const Failure *failures_union(Arena *arena, const Failure *first, const Failure 
 }
 
 static Logic logic_not(Logic logic) {
-  if (logic.truth == TRUTH_FALSE) return LOGIC_TRUE;
+  if (logic.truth == TRUTH_FALSE)
+    return LOGIC_TRUE;
   return logic.truth == TRUTH_TRUE ? LOGIC_FALSE : logic;
 }
 
 /* Neither is the winner. */
 static Logic logic_join(Run *run, Logic first, Logic second) {
-  if (first.truth == TRUTH_OPEN || second.truth == TRUTH_OPEN) return LOGIC_OPEN;
+  if (first.truth == TRUTH_OPEN || second.truth == TRUTH_OPEN)
+    return LOGIC_OPEN;
   if (first.truth == TRUTH_UNKNOWN && second.truth == TRUTH_UNKNOWN) {
     return (Logic){TRUTH_UNKNOWN, failures_union(run->arena, first.failures, second.failures)};
   }
@@ -84,11 +89,13 @@ static Logic logic_of_value(const Value *value) {
 }
 
 static void trace_expression(Run *run, const Expression *expression, const Value *value) {
-  if (run->trace->expression != NULL) run->trace->expression(run->trace, expression, value);
+  if (run->trace->expression != NULL)
+    run->trace->expression(run->trace, expression, value);
 }
 
 void expression_collect(Run *run, const Expression *expression) {
-  if ((expression->lookup_classes & (1u << LOOKUP_AHEAD)) == 0) return;
+  if ((expression->lookup_classes & (1u << LOOKUP_AHEAD)) == 0)
+    return;
   bool collecting = run->collecting;
   bool details_open = run->details_open;
   run->collecting = true;
@@ -108,14 +115,17 @@ static bool is_strict(const Run *run, const Expression *expression) {
 static Logic decide_both(Run *run, const Expression *expression, Truth winner) {
   AskMark mark = ask_mark(run);
   Logic left = condition_decide(run, expression->left);
-  if (left.truth == winner) return left;
+  if (left.truth == winner)
+    return left;
   if (left.truth == TRUTH_OPEN && is_strict(run, expression)) {
     expression_collect(run, expression->right);
     return LOGIC_OPEN;
   }
   Logic right = condition_decide(run, expression->right);
-  if (right.truth != winner) return logic_join(run, left, right);
-  if (left.truth == TRUTH_OPEN) ask_back(run, &mark);
+  if (right.truth != winner)
+    return logic_join(run, left, right);
+  if (left.truth == TRUTH_OPEN)
+    ask_back(run, &mark);
   return right;
 }
 
@@ -125,7 +135,7 @@ typedef Logic (*Test)(Run *run, const Expression *expression, const Value *left,
 
 static Logic test_compare(Run *run, const Expression *expression, const Value *left, const Value *right) {
   (void)run;
-  CompareOperator operator = expression->as.compare == COMPARE_NOT_EQUAL ? COMPARE_EQUAL : expression->as.compare;
+  CompareOperator operator= expression->as.compare == COMPARE_NOT_EQUAL ? COMPARE_EQUAL : expression->as.compare;
   return logic_of(values_compare(operator, left, right));
 }
 
@@ -175,7 +185,8 @@ static Logic test_in_resource(Run *run, const Expression *expression, const Valu
 
 /* Any of the right's elements, for one left. */
 static Logic test_right(Run *run, const Expression *expression, const Value *left, const Value *right, Test test) {
-  if (right == NULL || right->type != TYPE_LIST) return test(run, expression, left, right);
+  if (right == NULL || right->type != TYPE_LIST)
+    return test(run, expression, left, right);
   Logic any = LOGIC_FALSE;
   for (size_t i = 0; i < right->as.list->count && any.truth != TRUTH_TRUE; i++) {
     Logic one = test(run, expression, left, &right->as.list->items[i]);
@@ -185,14 +196,17 @@ static Logic test_right(Run *run, const Expression *expression, const Value *lef
 }
 
 static Logic test_any(Run *run, const Expression *expression, const Value *left, const Value *right, Test test) {
-  if (left->type != TYPE_LIST) return test_right(run, expression, left, right, test);
+  if (left->type != TYPE_LIST)
+    return test_right(run, expression, left, right, test);
   AskMark mark = ask_mark(run);
   Logic any = LOGIC_FALSE;
   for (size_t i = 0; i < left->as.list->count; i++) {
-    if (any.truth == TRUTH_OPEN && is_strict(run, expression)) return any;
+    if (any.truth == TRUTH_OPEN && is_strict(run, expression))
+      return any;
     Logic one = test_right(run, expression, &left->as.list->items[i], right, test);
     if (one.truth == TRUTH_TRUE) {
-      if (any.truth == TRUTH_OPEN) ask_back(run, &mark);
+      if (any.truth == TRUTH_OPEN)
+        ask_back(run, &mark);
       return one;
     }
     any = logic_join(run, any, one);
@@ -211,15 +225,18 @@ static Logic decide_two(Run *run, const Expression *expression, Test test) {
   AskMark mark = ask_mark(run);
   Value left_scratch, right_scratch;
   const Value *left = expression_value(run, expression->left, &left_scratch);
-  if (left->state == VALUE_UNSET) return LOGIC_FALSE;
+  if (left->state == VALUE_UNSET)
+    return LOGIC_FALSE;
   if (left->state == VALUE_OPEN && is_strict(run, expression)) {
     expression_collect(run, expression->right);
     return LOGIC_OPEN;
   }
   const Value *right = expression_value(run, expression->right, &right_scratch);
-  if (left->state == VALUE_SET && right->state == VALUE_SET) return test_any(run, expression, left, right, test);
+  if (left->state == VALUE_SET && right->state == VALUE_SET)
+    return test_any(run, expression, left, right, test);
   if (right->state == VALUE_UNSET) {
-    if (left->state == VALUE_OPEN) ask_back(run, &mark);
+    if (left->state == VALUE_OPEN)
+      ask_back(run, &mark);
     return LOGIC_FALSE;
   }
   Logic first = left->state == VALUE_SET ? LOGIC_TRUE : logic_of_value(left);
@@ -244,12 +261,14 @@ static Logic read_keys(Run *run, const Expression *expression, Value *keys, bool
     }
     const Value *key = expression_value(run, expression->as.lookup.keys[i], &keys[i]);
     if (key->state == VALUE_UNSET) {
-      if (state.truth == TRUTH_OPEN) ask_back(run, &mark);
+      if (state.truth == TRUTH_OPEN)
+        ask_back(run, &mark);
       *unset = true;
       return LOGIC_FALSE;
     }
     if (key->state == VALUE_SET) {
-      if (key != &keys[i]) keys[i] = *key;
+      if (key != &keys[i])
+        keys[i] = *key;
     } else {
       state = logic_join(run, state, logic_of_value(key));
     }
@@ -261,8 +280,10 @@ static Logic decide_in_resource(Run *run, const Expression *expression) {
   Value keys[KEYSET_PARTS_MAX];
   bool unset;
   Logic state = read_keys(run, expression, keys, &unset);
-  if (state.truth != TRUTH_TRUE) return state;
-  if (expression->as.lookup.count == 1) return test_any(run, expression, &keys[0], NULL, test_in_resource);
+  if (state.truth != TRUTH_TRUE)
+    return state;
+  if (expression->as.lookup.count == 1)
+    return test_any(run, expression, &keys[0], NULL, test_in_resource);
   return test_in_resource(run, expression, keys, NULL);
 }
 
@@ -297,14 +318,19 @@ static Value value_of_resource(Run *run, const Expression *expression) {
   Value keys[KEYSET_PARTS_MAX];
   bool unset;
   Logic state = read_keys(run, expression, keys, &unset);
-  if (unset) return value_unset(expression);
-  if (state.truth == TRUTH_OPEN) return value_open(expression);
-  if (state.truth == TRUTH_UNKNOWN) return value_of_failures(expression, state.failures);
-  if (expression->as.lookup.count > 1 || keys[0].type != TYPE_LIST) return read_resource(run, expression, keys);
+  if (unset)
+    return value_unset(expression);
+  if (state.truth == TRUTH_OPEN)
+    return value_open(expression);
+  if (state.truth == TRUTH_UNKNOWN)
+    return value_of_failures(expression, state.failures);
+  if (expression->as.lookup.count > 1 || keys[0].type != TYPE_LIST)
+    return read_resource(run, expression, keys);
   const ValueList *list = keys[0].as.list;
   for (size_t i = 0; i < list->count; i++) {
     Value value = read_resource(run, expression, &list->items[i]);
-    if (value.state != VALUE_UNSET) return value;
+    if (value.state != VALUE_UNSET)
+      return value;
   }
   return value_unset(expression);
 }
@@ -323,18 +349,24 @@ static void tally_element(Run *run, const Expression *expression, Tally *tally) 
     return;
   }
   Logic one = condition_decide(run, expression->right);
-  if (one.truth == TRUTH_TRUE) tally->fitting++;
+  if (one.truth == TRUTH_TRUE)
+    tally->fitting++;
   tally->done = (expression->as.quantifier == QUANTIFIER_ANY && one.truth == TRUTH_TRUE) ||
                 (expression->as.quantifier == QUANTIFIER_ALL && one.truth == TRUTH_FALSE);
-  if (one.truth == TRUTH_OPEN || one.truth == TRUTH_UNKNOWN) tally->rest = logic_join(run, tally->rest, one);
+  if (one.truth == TRUTH_OPEN || one.truth == TRUTH_UNKNOWN)
+    tally->rest = logic_join(run, tally->rest, one);
 }
 
 static Value value_of_tally(const Expression *expression, const Tally *tally, size_t count) {
   Quantifier quantifier = expression->as.quantifier;
-  if (tally->done) return value_bool(quantifier == QUANTIFIER_ANY);
-  if (tally->rest.truth == TRUTH_OPEN) return value_open(expression);
-  if (tally->rest.truth == TRUTH_UNKNOWN) return value_of_failures(expression, tally->rest.failures);
-  if (quantifier == QUANTIFIER_COUNT) return value_int(tally->fitting);
+  if (tally->done)
+    return value_bool(quantifier == QUANTIFIER_ANY);
+  if (tally->rest.truth == TRUTH_OPEN)
+    return value_open(expression);
+  if (tally->rest.truth == TRUTH_UNKNOWN)
+    return value_of_failures(expression, tally->rest.failures);
+  if (quantifier == QUANTIFIER_COUNT)
+    return value_int(tally->fitting);
   return value_bool(quantifier == QUANTIFIER_ALL && count > 0);
 }
 
@@ -343,8 +375,10 @@ static Value value_of_quantifier(Run *run, const Expression *expression) {
   AskMark mark = ask_mark(run);
   Value scratch;
   const Value *list = expression_value(run, expression->left, &scratch);
-  if (list->state == VALUE_OPEN) return value_open(expression);
-  if (list->state == VALUE_UNKNOWN) return value_of_failures(expression, list->as.failures);
+  if (list->state == VALUE_OPEN)
+    return value_open(expression);
+  if (list->state == VALUE_UNKNOWN)
+    return value_of_failures(expression, list->as.failures);
   size_t count = list->state == VALUE_UNSET ? 0 : list->type == TYPE_LIST ? list->as.list->count : 1;
   const Value *items = list->state == VALUE_SET && list->type == TYPE_LIST ? list->as.list->items : list;
   const Value *outer = run->element;
@@ -354,26 +388,32 @@ static Value value_of_quantifier(Run *run, const Expression *expression) {
     tally_element(run, expression, &tally);
   }
   run->element = outer;
-  if (tally.done && tally.rest.truth == TRUTH_OPEN) ask_back(run, &mark);
+  if (tally.done && tally.rest.truth == TRUTH_OPEN)
+    ask_back(run, &mark);
   return value_of_tally(expression, &tally, count);
 }
 
 /* ---- texts ---- */
 
 static Value value_of_capture(Run *run, const Expression *expression) {
-  if (run->details_open) return value_open(expression);
+  if (run->details_open)
+    return value_open(expression);
   const Details *details = &run->details;
   uint32_t group = expression->as.capture;
-  if (details->offsets == NULL || group >= details->groups) return value_unset(expression);
+  if (details->offsets == NULL || group >= details->groups)
+    return value_unset(expression);
   PCRE2_SIZE start = details->offsets[2 * group], end = details->offsets[2 * group + 1];
-  if (start == PCRE2_UNSET || end < start) return value_unset(expression);
+  if (start == PCRE2_UNSET || end < start)
+    return value_unset(expression);
   return value_text(slice_make(details->subject.data + start, end - start));
 }
 
 static Value value_of_listing(Run *run, const Expression *expression) {
-  if (run->details_open) return value_open(expression);
+  if (run->details_open)
+    return value_open(expression);
   const Details *details = &run->details;
-  if (details->list == NULL) return value_unset(expression);
+  if (details->list == NULL)
+    return value_unset(expression);
   Slice text = SLICE_EMPTY;
   const Failure *failures = NULL;
   switch (expression->as.detail) {
@@ -385,8 +425,10 @@ static Value value_of_listing(Run *run, const Expression *expression) {
       break;
     case DNSLIST_TEXT: {
       LookupState state = lookup_text(run, &text, &failures);
-      if (state == LOOKUP_OPEN) return value_open(expression);
-      if (state == LOOKUP_UNKNOWN) return value_of_failures(expression, failures);
+      if (state == LOOKUP_OPEN)
+        return value_open(expression);
+      if (state == LOOKUP_UNKNOWN)
+        return value_of_failures(expression, failures);
       break;
     }
   }
@@ -401,7 +443,8 @@ static Slice join_parts(Run *run, const Expression *expression, Logic *rest) {
   for (size_t i = 0; i < count; i++) {
     Value scratch;
     const Value *part = expression_value(run, expression->as.parts.items[i], &scratch);
-    if (part->state == VALUE_OPEN || part->state == VALUE_UNKNOWN) *rest = logic_join(run, *rest, logic_of_value(part));
+    if (part->state == VALUE_OPEN || part->state == VALUE_UNKNOWN)
+      *rest = logic_join(run, *rest, logic_of_value(part));
     if (part->state == VALUE_SET && part->type == TYPE_STRING) {
       texts[i] = part->as.text;
     } else if (part->state != VALUE_OPEN) {
@@ -412,7 +455,8 @@ static Slice join_parts(Run *run, const Expression *expression, Logic *rest) {
   char *joined = arena_alloc_text(run->arena, length + 1);
   size_t at = 0;
   for (size_t i = 0; i < count; i++) {
-    if (texts[i].length > 0) memcpy(joined + at, texts[i].data, texts[i].length);
+    if (texts[i].length > 0)
+      memcpy(joined + at, texts[i].data, texts[i].length);
     at += texts[i].length;
   }
   joined[at] = '\0';
@@ -422,8 +466,10 @@ static Slice join_parts(Run *run, const Expression *expression, Logic *rest) {
 static Value value_of_template(Run *run, const Expression *expression) {
   Logic rest = LOGIC_FALSE;
   Slice text = join_parts(run, expression, &rest);
-  if (rest.truth == TRUTH_OPEN) return value_open(expression);
-  if (rest.truth == TRUTH_UNKNOWN) return value_of_failures(expression, rest.failures);
+  if (rest.truth == TRUTH_OPEN)
+    return value_open(expression);
+  if (rest.truth == TRUTH_UNKNOWN)
+    return value_of_failures(expression, rest.failures);
   return value_text(text);
 }
 
@@ -442,17 +488,22 @@ Slice expression_text(Run *run, const Expression *expression) {
 static Value value_of_function(Run *run, const Expression *expression) {
   Value scratch;
   const Value *input = expression_value(run, expression->left, &scratch);
-  if (input->state == VALUE_UNKNOWN) return value_of_failures(expression, input->as.failures);
-  if (input->state == VALUE_OPEN) return value_open(expression);
-  if (input->state == VALUE_UNSET) return value_unset(expression);
+  if (input->state == VALUE_UNKNOWN)
+    return value_of_failures(expression, input->as.failures);
+  if (input->state == VALUE_OPEN)
+    return value_open(expression);
+  if (input->state == VALUE_UNSET)
+    return value_unset(expression);
   const Function *function = expression->as.function;
-  if (input->type != TYPE_LIST || function->input == TYPE_LIST) return function->apply(run->arena, input);
+  if (input->type != TYPE_LIST || function->input == TYPE_LIST)
+    return function->apply(run->arena, input);
   const ValueList *from = input->as.list;
   Value *items = ARENA_NEW_ARRAY(run->arena, Value, from->count);
   ValueList *list = ARENA_NEW(run->arena, ValueList);
   for (size_t i = 0; i < from->count; i++) {
     Value item = function->apply(run->arena, &from->items[i]);
-    if (item.state == VALUE_SET) items[list->count++] = item;
+    if (item.state == VALUE_SET)
+      items[list->count++] = item;
   }
   list->items = items;
   return (Value){VALUE_SET, TYPE_LIST, {.list = list}};
@@ -526,7 +577,8 @@ static const Value *plain_value(Run *run, const Expression *expression, Value *s
     case EXPRESSION_FACT:
       return session_get(run->evaluation->session, expression->as.fact);
     case EXPRESSION_VARIABLE:
-      if (!run->variables_open) return run_variable(run, expression->as.variable);
+      if (!run->variables_open)
+        return run_variable(run, expression->as.variable);
       *scratch = value_open(expression);
       return scratch;
     case EXPRESSION_SCORE:
@@ -576,6 +628,7 @@ static const Value *plain_value(Run *run, const Expression *expression, Value *s
 
 const Value *expression_value(Run *run, const Expression *expression, Value *scratch) {
   const Value *value = plain_value(run, expression, scratch);
-  if (run->trace != NULL) trace_expression(run, expression, value);
+  if (run->trace != NULL)
+    trace_expression(run, expression, value);
   return value;
 }

@@ -10,14 +10,14 @@ static double value_number(const Value *value) {
   return value->type == TYPE_DECIMAL ? value->as.decimal : (double)value->as.number;
 }
 
-
 static int order_of(double left, double right) {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
 /* Order of two numbers, whole where both are. */
 static int compare_numbers(const Value *left, const Value *right) {
-  if (left->type == TYPE_DECIMAL || right->type == TYPE_DECIMAL) return order_of(value_number(left), value_number(right));
+  if (left->type == TYPE_DECIMAL || right->type == TYPE_DECIMAL)
+    return order_of(value_number(left), value_number(right));
   return left->as.number < right->as.number ? -1 : left->as.number > right->as.number ? 1 : 0;
 }
 
@@ -25,7 +25,8 @@ static int compare_numbers(const Value *left, const Value *right) {
 static int weekday_place(Slice name) {
   const char *const *names = fact_info(FACT_WEEKDAY)->enum_names;
   for (int i = 0; names != NULL && names[i] != NULL; i++) {
-    if (slice_equal_fold(name, slice_from(names[i]))) return i + 1;
+    if (slice_equal_fold(name, slice_from(names[i])))
+      return i + 1;
   }
   return 0;
 }
@@ -40,31 +41,42 @@ static bool is_text(ValueType type) {
 }
 
 static bool texts_equal(const Value *left, const Value *right) {
-  if (left->type == TYPE_ADDRESS && right->type == TYPE_ADDRESS) return mail_address_equal(left->as.address, right->as.address);
+  if (left->type == TYPE_ADDRESS && right->type == TYPE_ADDRESS)
+    return mail_address_equal(left->as.address, right->as.address);
   bool exact = left->type == TYPE_STRING && right->type == TYPE_STRING;
   return exact ? slice_equal(text_of(left), text_of(right)) : slice_equal_fold(text_of(left), text_of(right));
 }
 
 static bool values_equal(const Value *left, const Value *right) {
-  if (is_text(left->type) && is_text(right->type)) return texts_equal(left, right);
-  if (left->type == TYPE_IP && right->type == TYPE_IP) return ip_equal(&left->as.ip, &right->as.ip);
-  if (left->type == TYPE_IP && right->type == TYPE_NET) return ip_network_contains(&right->as.net, &left->as.ip);
-  if (left->type == TYPE_NET && right->type == TYPE_IP) return ip_network_contains(&left->as.net, &right->as.ip);
-  if (left->type == TYPE_NET && right->type == TYPE_NET) return ip_network_equal(&left->as.net, &right->as.net);
-  if (left->type == TYPE_BOOL && right->type == TYPE_BOOL) return left->as.truth == right->as.truth;
-  if (left->type == TYPE_ACTION || right->type == TYPE_ACTION) return false;
+  if (is_text(left->type) && is_text(right->type))
+    return texts_equal(left, right);
+  if (left->type == TYPE_IP && right->type == TYPE_IP)
+    return ip_equal(&left->as.ip, &right->as.ip);
+  if (left->type == TYPE_IP && right->type == TYPE_NET)
+    return ip_network_contains(&right->as.net, &left->as.ip);
+  if (left->type == TYPE_NET && right->type == TYPE_IP)
+    return ip_network_contains(&left->as.net, &right->as.ip);
+  if (left->type == TYPE_NET && right->type == TYPE_NET)
+    return ip_network_equal(&left->as.net, &right->as.net);
+  if (left->type == TYPE_BOOL && right->type == TYPE_BOOL)
+    return left->as.truth == right->as.truth;
+  if (left->type == TYPE_ACTION || right->type == TYPE_ACTION)
+    return false;
   return compare_numbers(left, right) == 0;
 }
 
 /* Order: numbers, addresses by bytes, weekdays by the week, other texts by bytes. */
 static int values_order(const Value *left, const Value *right) {
-  if (left->type == TYPE_IP && right->type == TYPE_IP) return ip_compare(&left->as.ip, &right->as.ip);
-  if (left->type == TYPE_ENUM && right->type == TYPE_ENUM) return weekday_place(left->as.text) - weekday_place(right->as.text);
-  if (is_text(left->type) && is_text(right->type)) return slice_compare(text_of(left), text_of(right));
+  if (left->type == TYPE_IP && right->type == TYPE_IP)
+    return ip_compare(&left->as.ip, &right->as.ip);
+  if (left->type == TYPE_ENUM && right->type == TYPE_ENUM)
+    return weekday_place(left->as.text) - weekday_place(right->as.text);
+  if (is_text(left->type) && is_text(right->type))
+    return slice_compare(text_of(left), text_of(right));
   return compare_numbers(left, right);
 }
 
-bool values_compare(CompareOperator operator, const Value *left, const Value *right) {
+bool values_compare(CompareOperator operator, const Value * left, const Value *right) {
   switch (operator) {
     case COMPARE_EQUAL:
       return values_equal(left, right);
@@ -90,7 +102,8 @@ bool value_in_range(const Value *value, const Value *low, const Value *high) {
 }
 
 bool value_is_under(const Value *value, const Value *parent) {
-  if (!is_text(value->type) || !is_text(parent->type)) return false;
+  if (!is_text(value->type) || !is_text(parent->type))
+    return false;
   return domain_is_under(text_of(value), text_of(parent));
 }
 
@@ -110,18 +123,21 @@ static void match_free(void *block, void *arena) {
 /* Everything PCRE2 needs comes from the evaluation's arena and goes with it. */
 static void match_prepare(Evaluation *evaluation, const Regex *regex) {
   uint32_t pairs = MAX(regex->captures + 1, (uint32_t)MATCH_PAIRS);
-  if (evaluation->match_data != NULL && evaluation->match_pairs >= pairs) return;
+  if (evaluation->match_data != NULL && evaluation->match_pairs >= pairs)
+    return;
   pcre2_general_context *general = pcre2_general_context_create(match_alloc, match_free, evaluation->arena);
   evaluation->match_data = pcre2_match_data_create(pairs, general);
   evaluation->match_pairs = pairs;
-  if (evaluation->match_context != NULL) return;
+  if (evaluation->match_context != NULL)
+    return;
   evaluation->match_context = pcre2_match_context_create(general);
   (void)pcre2_set_match_limit(evaluation->match_context, LIMIT_REGEX_STEPS);
   (void)pcre2_set_depth_limit(evaluation->match_context, LIMIT_REGEX_DEPTH);
 }
 
 static void remember_captures(Run *run, Slice subject, uint32_t groups) {
-  if (!run->strict || run->details_open) return;
+  if (!run->strict || run->details_open)
+    return;
   const PCRE2_SIZE *offsets = pcre2_get_ovector_pointer(run->evaluation->match_data);
   PCRE2_SIZE *copy = ARENA_NEW_ARRAY(run->arena, PCRE2_SIZE, 2 * (size_t)groups);
   memcpy(copy, offsets, 2 * (size_t)groups * sizeof(*copy));
@@ -131,10 +147,13 @@ static void remember_captures(Run *run, Slice subject, uint32_t groups) {
 }
 
 static Slice match_problem(Run *run, int code) {
-  bool limit = code == PCRE2_ERROR_MATCHLIMIT || code == PCRE2_ERROR_DEPTHLIMIT || code == PCRE2_ERROR_HEAPLIMIT || code == PCRE2_ERROR_JIT_STACKLIMIT;
-  if (limit) return SLICE_LITERAL("match limit exceeded");
+  bool limit = code == PCRE2_ERROR_MATCHLIMIT || code == PCRE2_ERROR_DEPTHLIMIT || code == PCRE2_ERROR_HEAPLIMIT ||
+               code == PCRE2_ERROR_JIT_STACKLIMIT;
+  if (limit)
+    return SLICE_LITERAL("match limit exceeded");
   PCRE2_UCHAR text[128];
-  if (pcre2_get_error_message(code, text, sizeof(text)) < 0) return SLICE_LITERAL("cannot be matched");
+  if (pcre2_get_error_message(code, text, sizeof(text)) < 0)
+    return SLICE_LITERAL("cannot be matched");
   return slice_copy(run->arena, slice_from((const char *)text));
 }
 
@@ -148,8 +167,8 @@ Logic value_matches(Run *run, const Value *value, const Regex *regex) {
     remember_captures(run, subject, regex->captures + 1);
     return LOGIC_TRUE;
   }
-  if (code == PCRE2_ERROR_NOMATCH) return LOGIC_FALSE;
+  if (code == PCRE2_ERROR_NOMATCH)
+    return LOGIC_FALSE;
   const char *name = arena_printf(run->arena, "regex /%.*s/", SLICE_ARGS(regex->pattern));
   return (Logic){TRUTH_UNKNOWN, run_failure(run, slice_from(name), match_problem(run, code), ON_ERROR_SKIP)};
 }
-

@@ -20,7 +20,8 @@ static void holdings_release(void *object) {
     }
   }
   for (size_t i = 0; i < holdings->pin_count; i++) {
-    if (holdings->pins[i].version != NULL) resource_version_unref(holdings->pins[i].version);
+    if (holdings->pins[i].version != NULL)
+      resource_version_unref(holdings->pins[i].version);
   }
   arena_free(holdings->scratch);
 }
@@ -36,9 +37,11 @@ Holdings *evaluation_holdings(Evaluation *evaluation) {
 /* ---- what was asked ---- */
 
 Asked *asked_find(const Evaluation *evaluation, const Question *question) {
-  if (evaluation->holdings == NULL) return NULL;
+  if (evaluation->holdings == NULL)
+    return NULL;
   Asked *asked = evaluation->holdings->buckets[question->hash % ASKED_BUCKETS];
-  while (asked != NULL && !question_equal(asked->question, question)) asked = asked->next;
+  while (asked != NULL && !question_equal(asked->question, question))
+    asked = asked->next;
   return asked;
 }
 
@@ -61,7 +64,8 @@ static void wanted_add(Evaluation *evaluation, Asked *asked) {
   if (evaluation->wanted_count == evaluation->wanted_room) {
     size_t room = evaluation->wanted_room > 0 ? evaluation->wanted_room * 2 : LIMIT_ASKED_AHEAD;
     Asked **wanted = ARENA_NEW_ARRAY(evaluation->arena, Asked *, room);
-    for (size_t i = 0; i < evaluation->wanted_count; i++) wanted[i] = evaluation->wanted[i];
+    for (size_t i = 0; i < evaluation->wanted_count; i++)
+      wanted[i] = evaluation->wanted[i];
     evaluation->wanted = wanted;
     evaluation->wanted_room = room;
   }
@@ -70,26 +74,31 @@ static void wanted_add(Evaluation *evaluation, Asked *asked) {
 }
 
 static void want(Evaluation *evaluation, Asked *asked) {
-  if (asked->state != ASKED_KNOWN) return;
+  if (asked->state != ASKED_KNOWN)
+    return;
   bool room = evaluation->out + evaluation->wanted_count < LIMIT_ASKED_AHEAD;
-  if (room || asked->question->lookup_class != LOOKUP_AHEAD) wanted_add(evaluation, asked);
+  if (room || asked->question->lookup_class != LOOKUP_AHEAD)
+    wanted_add(evaluation, asked);
 }
 
 void questions_begin_run(Evaluation *evaluation) {
-  for (size_t i = 0; i < evaluation->wanted_count; i++) evaluation->wanted[i]->state = ASKED_KNOWN;
+  for (size_t i = 0; i < evaluation->wanted_count; i++)
+    evaluation->wanted[i]->state = ASKED_KNOWN;
   evaluation->wanted_count = 0;
 }
 
 void ask_back(Run *run, const AskMark *mark) {
   Evaluation *evaluation = run->evaluation;
-  while (evaluation->wanted_count > mark->wanted) evaluation->wanted[--evaluation->wanted_count]->state = ASKED_KNOWN;
+  while (evaluation->wanted_count > mark->wanted)
+    evaluation->wanted[--evaluation->wanted_count]->state = ASKED_KNOWN;
   run->pure_open = mark->pure_open;
   run->stateful = mark->stateful;
 }
 
 /* True when it is answered or given up; else it has been wanted, if it may be now. */
 static bool asked_is_done(Run *run, Asked *asked) {
-  if (asked->state == ASKED_DONE) return true;
+  if (asked->state == ASKED_DONE)
+    return true;
   if (run->evaluation->expired != NULL) {
     asked->state = ASKED_DONE;
     return true;
@@ -101,19 +110,23 @@ static bool asked_is_done(Run *run, Asked *asked) {
       run->pure_open = true;
       break;
     case LOOKUP_REACHED:
-      if (run->collecting) break;
-      if (!run->pure_open) want(run->evaluation, asked);
+      if (run->collecting)
+        break;
+      if (!run->pure_open)
+        want(run->evaluation, asked);
       run->pure_open = true;
       break;
     case LOOKUP_STATEFUL:
-      if (!run->collecting && run->stateful == NULL) run->stateful = asked;
+      if (!run->collecting && run->stateful == NULL)
+        run->stateful = asked;
       break;
   }
   return false;
 }
 
 void ask_stateful(Run *run) {
-  if (!run->collecting && !run->pure_open && run->stateful != NULL) want(run->evaluation, run->stateful);
+  if (!run->collecting && !run->pure_open && run->stateful != NULL)
+    want(run->evaluation, run->stateful);
 }
 
 /* ---- failures ---- */
@@ -122,11 +135,13 @@ const Failure *run_failure(Run *run, Slice lookup, Slice reason, ErrorBehaviour 
   Failure *failure = ARENA_NEW(run->arena, Failure);
   *failure = (Failure){NULL, lookup, reason, (uint8_t)on_error};
   for (const Failure *told = run->failures; told != NULL; told = told->next) {
-    if (slice_equal(told->lookup, lookup) && slice_equal(told->reason, reason)) return failure;
+    if (slice_equal(told->lookup, lookup) && slice_equal(told->reason, reason))
+      return failure;
   }
   Failure *copy = ARENA_NEW(run->arena, Failure);
   *copy = *failure;
-  if (run->failures == NULL) run->failures_tail = &run->failures;
+  if (run->failures == NULL)
+    run->failures_tail = &run->failures;
   *run->failures_tail = copy;
   run->failures_tail = &copy->next;
   return failure;
@@ -157,16 +172,19 @@ static void find_inline(const ResourceUse *use, const Value *keys, ResourceAnswe
 
 /* For a dnslist: what `{dnslist.zone}` and the like read from now on in this rule. */
 static void remember_listing(Run *run, const ResourceUse *use, const Value *keys, const ResourceAnswer *result) {
-  if (!run->strict || run->details_open || result->zone.length == 0) return;
+  if (!run->strict || run->details_open || result->zone.length == 0)
+    return;
   Value *copy = ARENA_NEW_ARRAY(run->arena, Value, use->shape.part_count);
-  for (size_t i = 0; i < use->shape.part_count; i++) copy[i] = keys[i];
+  for (size_t i = 0; i < use->shape.part_count; i++)
+    copy[i] = keys[i];
   run->details.list = use;
   run->details.keys = copy;
   run->details.listed = *result;
 }
 
 static void trace_lookup(Run *run, const ResourceUse *use, const Value *keys, const Asked *asked, const ResourceAnswer *result) {
-  if (run->trace == NULL || run->trace->lookup == NULL) return;
+  if (run->trace == NULL || run->trace->lookup == NULL)
+    return;
   run->trace->lookup(run->trace, use, keys, asked != NULL ? asked->question : NULL, asked != NULL ? asked->answer : NULL, result);
 }
 
@@ -180,7 +198,8 @@ static LookupState find_asked(Run *run, const ResourceUse *use, const Value *key
     return LOOKUP_ANSWERED;
   }
   Asked *asked = asked_of(run->evaluation, question);
-  if (!asked_is_done(run, asked)) return LOOKUP_OPEN;
+  if (!asked_is_done(run, asked))
+    return LOOKUP_OPEN;
   if (asked->answer == NULL) {
     result->state = ANSWER_FAILED;
     result->reason = run->evaluation->expired;
@@ -226,12 +245,16 @@ LookupState lookup_text(Run *run, Slice *text, const Failure **failures) {
   const ResourceUse *use = details->list;
   const ResourceKind *kind = use->resource != NULL ? use->resource->kind : NULL;
   *text = details->listed.text;
-  if (text->length > 0 || kind == NULL || kind->ask_text == NULL) return LOOKUP_ANSWERED;
-  if (run->evaluation->options.here_only) return LOOKUP_OPEN;
+  if (text->length > 0 || kind == NULL || kind->ask_text == NULL)
+    return LOOKUP_ANSWERED;
+  if (run->evaluation->options.here_only)
+    return LOOKUP_OPEN;
   Question *question = kind->ask_text(use->resource, details->keys, run->arena);
-  if (question == NULL) return LOOKUP_ANSWERED;
+  if (question == NULL)
+    return LOOKUP_ANSWERED;
   Asked *asked = asked_of(run->evaluation, question);
-  if (!asked_is_done(run, asked)) return LOOKUP_OPEN;
+  if (!asked_is_done(run, asked))
+    return LOOKUP_OPEN;
   ResourceAnswer result = details->listed;
   if (asked->answer == NULL || asked->answer->state == ANSWER_FAILED) {
     result.state = ANSWER_FAILED;
@@ -240,7 +263,8 @@ LookupState lookup_text(Run *run, Slice *text, const Failure **failures) {
     *failures = lookup_failure(run, use, result.reason);
     return LOOKUP_UNKNOWN;
   }
-  if (asked->answer->state == ANSWER_FOUND) *text = kind->read_text(use->resource, asked->answer, run->arena);
+  if (asked->answer->state == ANSWER_FOUND)
+    *text = kind->read_text(use->resource, asked->answer, run->arena);
   result.text = *text;
   trace_lookup(run, use, details->keys, asked, &result);
   return LOOKUP_ANSWERED;

@@ -30,7 +30,8 @@ Reply run_reply(Run *run, const ReplyPlan *plan, Outcome outcome) {
   size_t count = MAX(plan->line_count, (size_t)1);
   Slice *lines = ARENA_NEW_ARRAY(run->arena, Slice, count);
   lines[0] = text;
-  for (size_t i = 0; i < plan->line_count; i++) lines[i] = expression_text(run, plan->lines[i]);
+  for (size_t i = 0; i < plan->line_count; i++)
+    lines[i] = expression_text(run, plan->lines[i]);
   return (Reply){plan->code != 0 ? plan->code : code, plan->enhanced.class_digit != 0 ? plan->enhanced : enhanced, lines, count};
 }
 
@@ -40,7 +41,8 @@ static void add_effect(Run *run, const Effect *effect) {
   if (run->effect_count == run->effect_room) {
     size_t room = MAX(run->effect_room * 2, (size_t)4);
     Effect *effects = ARENA_NEW_ARRAY(run->arena, Effect, room);
-    if (run->effect_count > 0) memcpy(effects, run->effects, run->effect_count * sizeof(*effects));
+    if (run->effect_count > 0)
+      memcpy(effects, run->effects, run->effect_count * sizeof(*effects));
     run->effects = effects;
     run->effect_room = room;
   }
@@ -49,12 +51,14 @@ static void add_effect(Run *run, const Effect *effect) {
 
 /* What an observed rule leaves: one note, whatever its action says. */
 static void add_note(Run *run, const Rule *rule, Outcome outcome, const Reply *reply) {
-  if (run->noted == rule) return;
+  if (run->noted == rule)
+    return;
   run->noted = rule;
   Effect note = {.kind = EFFECT_OBSERVED, .rule = rule->id};
   note.as.observed.outcome = outcome;
   note.as.observed.action = rule->action_text;
-  if (reply != NULL) note.as.observed.reply = *reply;
+  if (reply != NULL)
+    note.as.observed.reply = *reply;
   add_effect(run, &note);
 }
 
@@ -99,11 +103,14 @@ void run_end(Run *run, const Rule *rule, const Verdict *verdict) {
 
 /* tempfail wins over match, match over skip. */
 ErrorBehaviour unknown_behaviour(ErrorBehaviour own, const Failure *failures) {
-  if (own != ON_ERROR_DEFAULT) return own;
+  if (own != ON_ERROR_DEFAULT)
+    return own;
   ErrorBehaviour strongest = ON_ERROR_SKIP;
   for (const Failure *failure = failures; failure != NULL; failure = failure->next) {
-    if (failure->on_error == ON_ERROR_TEMPFAIL) return ON_ERROR_TEMPFAIL;
-    if (failure->on_error == ON_ERROR_MATCH) strongest = ON_ERROR_MATCH;
+    if (failure->on_error == ON_ERROR_TEMPFAIL)
+      return ON_ERROR_TEMPFAIL;
+    if (failure->on_error == ON_ERROR_MATCH)
+      strongest = ON_ERROR_MATCH;
   }
   return strongest;
 }
@@ -128,7 +135,8 @@ bool run_unknown_condition(Run *run, const Rule *rule, const Failure *failures) 
     case ON_ERROR_SKIP:
       break;
   }
-  if (rule->is_allow && !rule->observe) run->doubt = true;
+  if (rule->is_allow && !rule->observe)
+    run->doubt = true;
   return false;
 }
 
@@ -152,7 +160,8 @@ static void copy_scope(Run *run, Scope scope) {
   size_t count = run->evaluation->ruleset->scope_slots[scope];
   run->values[scope] = ARENA_NEW_ARRAY(run->arena, Value, count);
   run->written[scope] = ARENA_NEW_ARRAY(run->arena, bool, count);
-  for (uint32_t slot = 0; slot < count; slot++) run->values[scope][slot] = *variables_slot(run->evaluation->variables, scope, slot);
+  for (uint32_t slot = 0; slot < count; slot++)
+    run->values[scope][slot] = *variables_slot(run->evaluation->variables, scope, slot);
 }
 
 void run_set(Run *run, const Rule *rule, const VariableInfo *variable, Value value) {
@@ -160,7 +169,8 @@ void run_set(Run *run, const Rule *rule, const VariableInfo *variable, Value val
     add_note(run, rule, OUTCOME_PASS, NULL);
     return;
   }
-  if (run->values[variable->scope] == NULL) copy_scope(run, variable->scope);
+  if (run->values[variable->scope] == NULL)
+    copy_scope(run, variable->scope);
   run->values[variable->scope][variable->slot] = variables_copy_value(run->arena, &value);
   run->written[variable->scope][variable->slot] = true;
 }
@@ -168,7 +178,8 @@ void run_set(Run *run, const Rule *rule, const VariableInfo *variable, Value val
 double run_total(Run *run, uint32_t score) {
   double sum = variables_score_at(run->evaluation->variables, score, run->evaluation->phase);
   for (size_t i = 0; i < run->score_count; i++) {
-    if (score == SCORE_TOTAL || run->scores[i].name == score) sum += run->scores[i].amount;
+    if (score == SCORE_TOTAL || run->scores[i].name == score)
+      sum += run->scores[i].amount;
   }
   return sum;
 }
@@ -176,7 +187,8 @@ double run_total(Run *run, uint32_t score) {
 static bool has_scored(const Run *run, const Rule *rule, Scope scope, uint32_t name) {
   for (size_t i = 0; i < run->score_count; i++) {
     const Contribution *contribution = &run->scores[i];
-    if (contribution->rule == rule && contribution->scope == scope && contribution->name == name) return true;
+    if (contribution->rule == rule && contribution->scope == scope && contribution->name == name)
+      return true;
   }
   return variables_has_scored(run->evaluation->variables, rule, scope, name);
 }
@@ -186,11 +198,13 @@ void run_score(Run *run, const Rule *rule, Scope scope, uint32_t name, double am
     add_note(run, rule, OUTCOME_PASS, NULL);
     return;
   }
-  if (has_scored(run, rule, scope, name)) return;
+  if (has_scored(run, rule, scope, name))
+    return;
   if (run->score_count == run->score_room) {
     size_t room = MAX(run->score_room * 2, (size_t)8);
     Contribution *scores = ARENA_NEW_ARRAY(run->arena, Contribution, room);
-    if (run->score_count > 0) memcpy(scores, run->scores, run->score_count * sizeof(*scores));
+    if (run->score_count > 0)
+      memcpy(scores, run->scores, run->score_count * sizeof(*scores));
     run->scores = scores;
     run->score_room = room;
   }

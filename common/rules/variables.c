@@ -31,7 +31,8 @@ struct Variables {
 
 static void slots_free(Variables *variables, Scope scope) {
   size_t count = variables->ruleset->scope_slots[scope];
-  for (size_t i = 0; i < count; i++) arena_free(variables->slots[scope][i].arena);
+  for (size_t i = 0; i < count; i++)
+    arena_free(variables->slots[scope][i].arena);
   g_clear_pointer(&variables->slots[scope], g_free);
   variables->written[scope] = false;
 }
@@ -45,15 +46,18 @@ static void slots_new(Variables *variables, Scope scope) {
 Variables *variables_new(Ruleset *ruleset) {
   Variables *variables = g_new0(Variables, 1);
   variables->ruleset = ruleset_ref(ruleset);
-  for (Scope scope = SCOPE_SESSION; scope <= SCOPE_RECIPIENT; scope++) slots_new(variables, scope);
+  for (Scope scope = SCOPE_SESSION; scope <= SCOPE_RECIPIENT; scope++)
+    slots_new(variables, scope);
   return variables;
 }
 
 void variables_free(Variables *variables) {
-  if (variables == NULL) return;
+  if (variables == NULL)
+    return;
   for (Scope scope = SCOPE_SESSION; scope <= SCOPE_RECIPIENT; scope++) {
     slots_free(variables, scope);
-    if (variables->contributions[scope] != NULL) g_array_free(variables->contributions[scope], TRUE);
+    if (variables->contributions[scope] != NULL)
+      g_array_free(variables->contributions[scope], TRUE);
   }
   g_free(variables->maxima);
   ruleset_unref(variables->ruleset);
@@ -68,22 +72,27 @@ Ruleset *variables_ruleset(const Variables *variables) {
 
 /* Cuts in front of a UTF-8 sequence, not inside. */
 static Slice cut_text(Slice text) {
-  if (text.length <= LIMIT_VARIABLE) return text;
+  if (text.length <= LIMIT_VARIABLE)
+    return text;
   size_t length = LIMIT_VARIABLE;
-  while (length > LIMIT_VARIABLE - 4 && ((unsigned char)text.data[length] & 0xc0) == 0x80) length--;
+  while (length > LIMIT_VARIABLE - 4 && ((unsigned char)text.data[length] & 0xc0) == 0x80)
+    length--;
   return slice_make(text.data, length);
 }
 
 Value variables_copy_value(Arena *arena, const Value *value) {
-  if (value->state != VALUE_SET || value->type != TYPE_STRING) return value_copy(arena, value);
+  if (value->state != VALUE_SET || value->type != TYPE_STRING)
+    return value_copy(arena, value);
   Value cut = *value;
   cut.as.text = cut_text(value->as.text);
   return value_copy(arena, &cut);
 }
 
 static bool needs_arena(const Value *value) {
-  if (value->state == VALUE_UNKNOWN) return true;
-  if (value->state != VALUE_SET) return false;
+  if (value->state == VALUE_UNKNOWN)
+    return true;
+  if (value->state != VALUE_SET)
+    return false;
   switch (value->type) {
     case TYPE_STRING:
     case TYPE_ADDRESS:
@@ -117,9 +126,11 @@ Value variables_get(const Variables *variables, const VariableInfo *info) {
 
 void variables_put(Variables *variables, Scope scope, uint32_t index, const Value *value) {
   Slot *slot = &variables->slots[scope][index];
-  if (slot->arena != NULL) arena_reset(slot->arena);
+  if (slot->arena != NULL)
+    arena_reset(slot->arena);
   if (needs_arena(value)) {
-    if (slot->arena == NULL) slot->arena = arena_new(SLOT_ARENA_SIZE);
+    if (slot->arena == NULL)
+      slot->arena = arena_new(SLOT_ARENA_SIZE);
     slot->value = variables_copy_value(slot->arena, value);
   } else {
     slot->value = *value;
@@ -128,12 +139,14 @@ void variables_put(Variables *variables, Scope scope, uint32_t index, const Valu
 }
 
 static void forget_values(Variables *variables, Scope scope) {
-  if (!variables->written[scope]) return;
+  if (!variables->written[scope])
+    return;
   size_t count = variables->ruleset->scope_slots[scope];
   for (size_t i = 0; i < count; i++) {
     Slot *slot = &variables->slots[scope][i];
     slot->value = VALUE_NONE;
-    if (slot->arena != NULL) arena_reset(slot->arena);
+    if (slot->arena != NULL)
+      arena_reset(slot->arena);
   }
   variables->written[scope] = false;
 }
@@ -144,13 +157,15 @@ static double sum_of(const GArray *contributions, uint32_t score) {
   double sum = 0;
   for (guint i = 0; contributions != NULL && i < contributions->len; i++) {
     const Contribution *contribution = &g_array_index(contributions, Contribution, i);
-    if (score == SCORE_TOTAL || contribution->name == score) sum += contribution->amount;
+    if (score == SCORE_TOTAL || contribution->name == score)
+      sum += contribution->amount;
   }
   return sum;
 }
 
 static double largest_accepted(const Variables *variables, uint32_t score) {
-  if (!variables->any_accepted) return 0;
+  if (!variables->any_accepted)
+    return 0;
   return score == SCORE_TOTAL ? variables->maximum_total : variables->maxima[score];
 }
 
@@ -172,27 +187,32 @@ bool variables_has_scored(const Variables *variables, const Rule *rule, Scope sc
   const GArray *contributions = variables->contributions[scope];
   for (guint i = 0; contributions != NULL && i < contributions->len; i++) {
     const Contribution *contribution = &g_array_index(contributions, Contribution, i);
-    if (contribution->rule == rule && contribution->name == name) return true;
+    if (contribution->rule == rule && contribution->name == name)
+      return true;
   }
   return false;
 }
 
 void variables_add_score(Variables *variables, const Contribution *contribution) {
   GArray **contributions = &variables->contributions[contribution->scope];
-  if (*contributions == NULL) *contributions = g_array_new(FALSE, FALSE, sizeof(Contribution));
+  if (*contributions == NULL)
+    *contributions = g_array_new(FALSE, FALSE, sizeof(Contribution));
   g_array_append_val(*contributions, *contribution);
 }
 
 static void forget_scores(Variables *variables, Scope scope) {
-  if (variables->contributions[scope] != NULL) g_array_set_size(variables->contributions[scope], 0);
+  if (variables->contributions[scope] != NULL)
+    g_array_set_size(variables->contributions[scope], 0);
 }
 
 /* ---- ends of scopes ---- */
 
 static void fold_recipient(Variables *variables) {
   size_t count = variables->ruleset->score_count;
-  if (count == 0) return;
-  if (variables->maxima == NULL) variables->maxima = g_new0(double, count);
+  if (count == 0)
+    return;
+  if (variables->maxima == NULL)
+    variables->maxima = g_new0(double, count);
   const GArray *mine = variables->contributions[SCOPE_RECIPIENT];
   for (uint32_t name = 0; name < count; name++) {
     double sum = sum_of(mine, name);
@@ -204,7 +224,8 @@ static void fold_recipient(Variables *variables) {
 }
 
 void variables_end_recipient(Variables *variables, bool accepted) {
-  if (accepted) fold_recipient(variables);
+  if (accepted)
+    fold_recipient(variables);
   forget_scores(variables, SCOPE_RECIPIENT);
   forget_values(variables, SCOPE_RECIPIENT);
 }
@@ -218,11 +239,13 @@ void variables_reset_message(Variables *variables) {
 
 void variables_forget_phase(Variables *variables, Phase phase) {
   GArray *contributions = variables->contributions[SCOPE_SESSION];
-  if (contributions == NULL) return;
+  if (contributions == NULL)
+    return;
   guint kept = 0;
   for (guint i = 0; i < contributions->len; i++) {
     Contribution contribution = g_array_index(contributions, Contribution, i);
-    if (contribution.phase != phase) g_array_index(contributions, Contribution, kept++) = contribution;
+    if (contribution.phase != phase)
+      g_array_index(contributions, Contribution, kept++) = contribution;
   }
   g_array_set_size(contributions, kept);
 }
@@ -238,7 +261,8 @@ void variables_reset(Variables *variables) {
 
 static const Rule *same_rule(const Ruleset *ruleset, const Rule *rule) {
   for (size_t i = 0; rule != NULL && rule->labelled && i < ruleset->rule_count; i++) {
-    if (slice_equal(ruleset->rules[i]->id, rule->id)) return ruleset->rules[i];
+    if (slice_equal(ruleset->rules[i]->id, rule->id))
+      return ruleset->rules[i];
   }
   return NULL;
 }
@@ -246,12 +270,14 @@ static const Rule *same_rule(const Ruleset *ruleset, const Rule *rule) {
 /* By label, so that a rule that has scored in this session does not score again; names that the new ruleset does not know go. */
 static void carry_scores(Variables *variables, const Ruleset *from, const Ruleset *to) {
   GArray *contributions = variables->contributions[SCOPE_SESSION];
-  if (contributions == NULL) return;
+  if (contributions == NULL)
+    return;
   guint kept = 0;
   for (guint i = 0; i < contributions->len; i++) {
     Contribution contribution = g_array_index(contributions, Contribution, i);
     for (uint32_t name = 0; name < to->score_count; name++) {
-      if (!slice_equal(to->score_names[name], from->score_names[contribution.name])) continue;
+      if (!slice_equal(to->score_names[name], from->score_names[contribution.name]))
+        continue;
       contribution.rule = same_rule(to, contribution.rule);
       contribution.name = name;
       g_array_index(contributions, Contribution, kept++) = contribution;
@@ -264,7 +290,8 @@ static void carry_scores(Variables *variables, const Ruleset *from, const Rulese
 static const VariableInfo *same_variable(const Ruleset *ruleset, const VariableInfo *info) {
   for (size_t i = 0; i < ruleset->variable_count; i++) {
     const VariableInfo *other = ruleset->variables[i];
-    if (other->scope == info->scope && other->type == info->type && slice_equal(other->name, info->name)) return other;
+    if (other->scope == info->scope && other->type == info->type && slice_equal(other->name, info->name))
+      return other;
   }
   return NULL;
 }
@@ -272,25 +299,30 @@ static const VariableInfo *same_variable(const Ruleset *ruleset, const VariableI
 static void carry_values(const Slot *old_slots, const Ruleset *from, Variables *variables) {
   for (size_t i = 0; i < from->variable_count; i++) {
     const VariableInfo *info = from->variables[i];
-    if (info->scope != SCOPE_SESSION) continue;
+    if (info->scope != SCOPE_SESSION)
+      continue;
     const VariableInfo *other = same_variable(variables->ruleset, info);
-    if (other != NULL) variables_put(variables, SCOPE_SESSION, other->slot, &old_slots[info->slot].value);
+    if (other != NULL)
+      variables_put(variables, SCOPE_SESSION, other->slot, &old_slots[info->slot].value);
   }
 }
 
 void variables_rebind(Variables *variables, Ruleset *ruleset) {
   Ruleset *old = variables->ruleset;
-  if (old == ruleset) return;
+  if (old == ruleset)
+    return;
   variables_reset_message(variables);
   slots_free(variables, SCOPE_MESSAGE);
   slots_free(variables, SCOPE_RECIPIENT);
   g_clear_pointer(&variables->maxima, g_free);
   Slot *session_slots = g_steal_pointer(&variables->slots[SCOPE_SESSION]);
   variables->ruleset = ruleset_ref(ruleset);
-  for (Scope scope = SCOPE_SESSION; scope <= SCOPE_RECIPIENT; scope++) slots_new(variables, scope);
+  for (Scope scope = SCOPE_SESSION; scope <= SCOPE_RECIPIENT; scope++)
+    slots_new(variables, scope);
   carry_scores(variables, old, ruleset);
   carry_values(session_slots, old, variables);
-  for (size_t i = 0; i < old->scope_slots[SCOPE_SESSION]; i++) arena_free(session_slots[i].arena);
+  for (size_t i = 0; i < old->scope_slots[SCOPE_SESSION]; i++)
+    arena_free(session_slots[i].arena);
   g_free(session_slots);
   ruleset_unref(old);
 }

@@ -39,7 +39,7 @@ typedef struct Contribution {
   const Rule *rule; /* NULL: of a ruleset before this one */
   uint32_t name;    /* index in program->score_names */
   Scope scope;
-  Phase phase;      /* whose rules added it */
+  Phase phase; /* whose rules added it */
   double amount;
 } Contribution;
 
