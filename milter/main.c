@@ -4,6 +4,8 @@
  * The main thread keeps the signals and decides when to stop; libmilter runs in a thread of its own, with its pool of workers. Stopping: no new connections, waiting
  * callbacks give up, messages that are under way may come to their end for a while; then no callback gets in any more and what is left is closed here.
  */
+#include "config.h"
+
 #include <libmilter/mfapi.h>
 #include <pthread.h>
 #include <signal.h>
@@ -57,7 +59,6 @@ static void serve(Daemon *daemon) {
   while ((number = signals_wait()) == SIGHUP) {
     daemon_reload(daemon);
   }
-  log_info("stopping");
   daemon_stopping(daemon);
 }
 
@@ -66,8 +67,8 @@ static void engine_stop(Engine *engine, Filter *filter) {
   filter_stop_waiting(filter);
   filter_drain(filter, DRAIN_SECONDS);
   filter_shut(filter);
-  (void)smfi_stop();
   socket_wake();
+  (void)smfi_stop();
   struct timespec until;
   (void)clock_gettime(CLOCK_REALTIME, &until);
   until.tv_sec += LIBMILTER_SECONDS;

@@ -7,6 +7,8 @@
  *
  * Which listener that is has to be file-scope: accept(2) has no argument for it. Set once before libmilter's threads are there.
  */
+#include "config.h"
+
 #include "milter/socket.h"
 
 #include <errno.h>

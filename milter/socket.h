@@ -12,7 +12,7 @@
 bool socket_adopt(const Listener *listener, GError **error);
 /* Connections are closed as soon as they come. */
 void socket_refuse(void);
-/* Wakes libmilter's thread that waits for connections; after smfi_stop. */
+/* Wakes libmilter's thread that waits for connections, for good. After socket_refuse and just before smfi_stop, which needs a lock that this thread holds while it waits. */
 void socket_wake(void);
 
 #endif

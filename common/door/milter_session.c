@@ -8,6 +8,7 @@
  * the next message.
  */
 #include "common/door/milter_internal.h"
+#include "common/rules/action.h"
 
 /* A verdict that outlives its event. */
 typedef struct Standing {
@@ -22,7 +23,8 @@ typedef enum Asking {
   ASKING_NOTHING,
   ASKING_RULES,     /* for the verdict */
   ASKING_VARIABLES, /* the phase has another owner */
-  ASKING_TO_SPARE,  /* rcpt rules, HERE only: is the recipient accepted before what is held is said? */
+  ASKING_WHILE_HELD, /* helo and mail, after a refusal that a recipient may be spared from: for variables, effects, and whether they speak too */
+  ASKING_TO_SPARE, /* rcpt rules, HERE only: is the recipient accepted before what is held is said? */
 } Asking;
 
 struct MilterSession {
@@ -35,10 +37,13 @@ struct MilterSession {
   Standing connect, helo; /* held refusals */
   Standing ended;         /* disconnect: whatever comes is answered with it */
   bool session_accepted;
+  bool may_spare;   /* while something is held: some rcpt rule accepts a recipient */
+  bool helo_speaks; /* helo's rules came to a verdict of their own behind what is held: nobody is spared */
 
   /* The message. Its texts are in the facts' message arena. */
   Standing mail;         /* MAIL was refused */
   Standing data;         /* DATA was refused */
+  bool mail_speaks;      /* as helo_speaks, for this message */
   bool message_over;     /* the next envelope event begins another one */
   bool message_accepted; /* no more rules */
   bool message_discarded;
@@ -69,9 +74,25 @@ static void begin_message(MilterSession *session) {
   variables_reset_message(session->variables);
   standing_clear(&session->mail);
   standing_clear(&session->data);
-  session->message_over = session->message_accepted = session->message_discarded = false;
+  session->mail_speaks = session->message_over = session->message_accepted = session->message_discarded = false;
   session->recipient_count = 0;
   g_array_set_size(session->effects, 0);
+}
+
+static Standing *held_refusal(MilterSession *session) {
+  return session->connect.is_set ? &session->connect : session->helo.is_set ? &session->helo : NULL;
+}
+
+/* Only looked at when something is held: a ruleset may be long. */
+static void look_for_spare_rules(MilterSession *session) {
+  const PhaseProgram *rcpt = &session->ruleset->phases[PHASE_RCPT];
+  session->may_spare = false;
+  for (size_t i = 0; held_refusal(session) && session->options.delay_reject == DELAY_REJECT_RCPT && !session->may_spare && i < rcpt->count;
+       i++) {
+    const Statement *statement = &rcpt->statements[i];
+    session->may_spare =
+        statement->kind == STATEMENT_RULE && !statement->rule->observe && strcmp(statement->rule->action->name, "accept") == 0;
+  }
 }
 
 static void take_offered_ruleset(MilterSession *session) {
@@ -82,6 +103,7 @@ static void take_offered_ruleset(MilterSession *session) {
   session->ruleset = g_steal_pointer(&session->offered);
   variables_rebind(session->variables, session->ruleset);
   milter_facts_needed(session->ruleset, &session->options, session->needed);
+  look_for_spare_rules(session);
 }
 
 MilterSession *milter_session_new(Ruleset *ruleset, const MilterOptions *options) {
@@ -191,10 +213,6 @@ static void answer_effects_only(MilterSession *session, const Verdict *verdict) 
   answer_with(session, rest);
 }
 
-static Standing *held_refusal(MilterSession *session) {
-  return session->connect.is_set ? &session->connect : session->helo.is_set ? &session->helo : NULL;
-}
-
 /* What the whole message gets at its end: each rule's header once, however many recipients it was said for. */
 static void keep_effects(MilterSession *session, const Verdict *verdict) {
   Arena *arena = session_message_arena(session->facts);
@@ -239,6 +257,7 @@ static void conclude_session_phase(MilterSession *session, Standing *standing, c
     case OUTCOME_TEMPFAIL:
     case OUTCOME_REJECT:
       standing_set(standing, verdict);
+      look_for_spare_rules(session);
       if (session->options.delay_reject == DELAY_REJECT_NO) {
         standing->said = true;
         answer_with(session, verdict);
@@ -256,6 +275,17 @@ static void conclude_refusal(MilterSession *session, Standing *standing, const V
     kept->said = true;
   }
   answer_with(session, verdict);
+}
+
+/* helo and mail behind a refusal that is held. */
+static void conclude_while_held(MilterSession *session, const Verdict *verdict) {
+  if (session->phase == PHASE_MAIL) {
+    session->mail_speaks = verdict->outcome != OUTCOME_PASS;
+    keep_effects(session, verdict);
+  } else {
+    session->helo_speaks = verdict->outcome != OUTCOME_PASS && (!verdict_refuses(verdict) || verdict->outcome == OUTCOME_DISCONNECT);
+  }
+  answer_effects_only(session, verdict);
 }
 
 /* MAIL and DATA: not refused. ACCEPT and DISCARD end the MTA's interest in us, so they wait while there is something to do at the end. */
@@ -388,6 +418,8 @@ EvaluationState milter_session_run(MilterSession *session) {
   evaluation_commit(session->evaluation);
   if (asking == ASKING_VARIABLES) {
     conclude_without_verdict(session);
+  } else if (asking == ASKING_WHILE_HELD) {
+    conclude_while_held(session, verdict);
   } else {
     conclude(session, verdict);
   }
@@ -416,6 +448,16 @@ static EvaluationState ask_phase(MilterSession *session, Phase phase) {
   return ask_rules(session, (session->options.owned & PHASE_BIT(phase)) != 0 ? ASKING_RULES : ASKING_VARIABLES);
 }
 
+/* Helo and mail, while an earlier refusal is held. */
+static EvaluationState ask_while_held(MilterSession *session, Phase phase) {
+  session->phase = phase;
+  bool owned = (session->options.owned & PHASE_BIT(phase)) != 0;
+  if (!session->may_spare || !milter_evaluates(session->ruleset, &session->options, phase)) {
+    return EVALUATION_DECIDED;
+  }
+  return ask_rules(session, owned ? ASKING_WHILE_HELD : ASKING_VARIABLES);
+}
+
 /* Events */
 
 static EvaluationState say(MilterSession *session, Standing *standing) {
@@ -431,7 +473,7 @@ static EvaluationState on_connect(MilterSession *session, const MilterEvent *eve
   standing_clear(&session->connect);
   standing_clear(&session->helo);
   standing_clear(&session->ended);
-  session->session_accepted = false;
+  session->session_accepted = session->may_spare = session->helo_speaks = false;
   milter_facts_start(session->facts, &session->options);
   milter_facts_take(session->facts, session->needed, event, &session->options);
   return ask_phase(session, PHASE_CONNECT);
@@ -441,6 +483,7 @@ static EvaluationState on_helo(MilterSession *session, const MilterEvent *event)
   begin_message(session);
   if (!session->session_accepted) {
     standing_clear(&session->helo);
+    session->helo_speaks = false;
     variables_forget_phase(session->variables, PHASE_HELO);
   }
   milter_facts_take(session->facts, session->needed, event, &session->options);
@@ -448,7 +491,7 @@ static EvaluationState on_helo(MilterSession *session, const MilterEvent *event)
     return say(session, &session->ended);
   }
   if (session->connect.is_set) {
-    return session->options.delay_reject == DELAY_REJECT_NO ? say(session, &session->connect) : EVALUATION_DECIDED;
+    return session->options.delay_reject == DELAY_REJECT_NO ? say(session, &session->connect) : ask_while_held(session, PHASE_HELO);
   }
   return ask_phase(session, PHASE_HELO);
 }
@@ -462,7 +505,7 @@ static EvaluationState on_mail(MilterSession *session, const MilterEvent *event)
   }
   Standing *held = held_refusal(session);
   if (held) {
-    return session->options.delay_reject == DELAY_REJECT_RCPT ? EVALUATION_DECIDED : say(session, held);
+    return session->options.delay_reject == DELAY_REJECT_RCPT ? ask_while_held(session, PHASE_MAIL) : say(session, held);
   }
   return ask_phase(session, PHASE_MAIL);
 }
@@ -486,7 +529,7 @@ static EvaluationState on_recipient(MilterSession *session, const MilterEvent *e
     return session->mail.is_set ? say(session, &session->mail) : ask_phase(session, PHASE_RCPT);
   }
   session->phase = PHASE_RCPT;
-  if (session->options.delay_reject == DELAY_REJECT_RCPT && session->ruleset->phases[PHASE_RCPT].has_rules) {
+  if (session->may_spare && !session->helo_speaks && !session->mail_speaks) {
     return ask_rules(session, ASKING_TO_SPARE);
   }
   return say(session, held);

@@ -12,9 +12,10 @@
  * answers an unknown command. Whole-message effects are kept until the end of the message; those of a refused recipient are dropped. The
  * session keeps its ruleset for a message and takes a new one at the next MAIL. Confined: one thread at a time.
  *
- * The first verdict other than pass counts, as at the policy door: once connect refuses, the rules of helo and mail are not asked any more. A held refusal is in the
- * result (and so in the log) each time it is said; one that was never said is in the result of MILTER_CLOSE. DISCARD is kept until MILTER_EOM, so that every
- * recipient is asked; a refusal there comes before it.
+ * The first verdict other than pass counts, as at the policy door. While a refusal of connect or helo is held, the rules of helo and mail are asked on only where a rcpt
+ * rule may accept the recipient, and when they come to a verdict of their own (but a refusal of helo) no recipient is spared. A held refusal is in the result (and so in the
+ * log) each time it is said; one that was never said is in the result of MILTER_CLOSE. DISCARD is kept until MILTER_EOM, so that every recipient is asked; a refusal
+ * there comes before it.
  */
 #ifndef COMMON_DOOR_MILTER_SESSION_H
 #define COMMON_DOOR_MILTER_SESSION_H

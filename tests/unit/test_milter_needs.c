@@ -1,0 +1,109 @@
+/*
+ * test_milter_needs.c: what a ruleset asks of the MTA. Steps are written in order: a name is with a reply, in parentheses without; what is missing is declined.
+ */
+#include "tests/unit/milter_story.h"
+
+typedef struct Case {
+  const char *name;
+  const char *rules;
+  const char *steps;
+  const char *macros; /* "step: list; step: list" of those that are not empty */
+  const char *delay_reject;
+  PhaseSet owned;
+} Case;
+
+static const Case cases[] = {
+    {"no rules", "define x = 1", "", "", NULL, 0},
+    {"rcpt decides: negotiation, RCPT and the end are the only round trips", "at rcpt { reject if recipient == \"a@b.test\" }",
+     "(connect) (mail) rcpt", "mail: i; rcpt: i; eom: i", NULL, 0},
+    {"helo's name is read at rcpt", "at rcpt { reject if helo_name is unset }", "(connect) (helo) (mail) rcpt", "mail: i; rcpt: i; eom: i",
+     NULL, 0},
+    {"connect's refusal is held", "at connect { reject if client_address in 192.0.2.0/24 }", "(connect) (mail) rcpt",
+     "mail: i; rcpt: i; eom: i", NULL, 0},
+    {"connect's refusal is said at MAIL", "at connect { reject if client_address in 192.0.2.0/24 }", "(connect) mail rcpt",
+     "mail: i; rcpt: i; eom: i", "mail", 0},
+    {"connect's refusal is said at once", "at connect { reject if client_address in 192.0.2.0/24 }", "connect mail rcpt",
+     "mail: i; rcpt: i; eom: i", "no", 0},
+    {"disconnect needs a reply", "at helo { disconnect if helo_name == \"x\" }", "(connect) helo (mail) rcpt", "mail: i; rcpt: i; eom: i",
+     NULL, 0},
+    {"mail, data and unknown", "at mail, data, unknown { tempfail }", "(connect) mail data unknown", "mail: i; data: i; eom: i", NULL, 0},
+    {"expn", "at expn { reject }", "(connect) (mail) unknown", "mail: i; eom: i", NULL, 0},
+    {"the number of recipients is counted", "at eom { reject if recipient_count > 5 }", "(connect) (mail) (rcpt)",
+     "mail: i; rcpt: i; eom: i", NULL, 0},
+    {"macros at their step",
+     "at rcpt { reject if reverse_client_name is unset and sasl_username is unset and encryption_protocol is unset and service == \"mx\" }",
+     "(connect) (mail) rcpt", "connect: {client_ptr} {daemon_name} j; mail: {tls_version} {auth_authen} i; rcpt: i; eom: i", NULL, 0},
+    {"TLS at helo", "at helo { reject if encryption_protocol is unset }", "(connect) (helo) (mail) rcpt",
+     "helo: {tls_version}; mail: {tls_version} i; rcpt: i; eom: i", NULL, 0},
+    {"what the other door answers is not asked for", "at connect, helo, mail, rcpt { reject }\nat data { reject }", "(connect) (mail) data",
+     "mail: i; data: i; eom: i", NULL, PHASE_BIT(PHASE_DATA) | PHASE_BIT(PHASE_EOM)},
+    {"but for its variables", "at helo { set session.x = helo_name }\nat eom { reject if session.x is unset }", "(connect) (helo) (mail)",
+     "mail: i; eom: i", NULL, PHASE_BIT(PHASE_DATA) | PHASE_BIT(PHASE_EOM)},
+};
+
+static void add_step(GString *text, const char *name, bool needed, bool reply) {
+  if (needed) {
+    g_string_append_printf(text, reply ? "%s%s" : "%s(%s)", text->len ? " " : "", name);
+  }
+  ck_assert_msg(needed || !reply, "%s: a reply to a step that is declined", name);
+}
+
+static void add_macros(GString *text, const char *name, const char *list) {
+  if (list[0]) {
+    g_string_append_printf(text, "%s%s: %s", text->len ? "; " : "", name, list);
+  }
+}
+
+START_TEST(steps_and_macros) {
+  const Case *the = &cases[_i];
+  g_autoptr(Registry) registry = story_registry();
+  g_autoptr(Ruleset) ruleset = story_rules(registry, the->rules);
+  Story story = {.delay_reject = the->delay_reject, .owned = the->owned};
+  g_autoptr(Clock) clock = clock_manual_new(0);
+  MilterOptions options = story_options(&story, clock);
+  g_autoptr(Arena) arena = arena_new(0);
+  MilterNeeds needs = milter_needs(arena, ruleset, &options);
+  g_autoptr(GString) steps = g_string_new(NULL), macros = g_string_new(NULL);
+  add_step(steps, "connect", needs.connect, needs.reply_connect);
+  add_step(steps, "helo", needs.helo, needs.reply_helo);
+  add_step(steps, "mail", needs.mail, needs.reply_mail);
+  add_step(steps, "rcpt", needs.rcpt, needs.reply_rcpt);
+  add_step(steps, "data", needs.data, needs.reply_data);
+  add_step(steps, "eoh", needs.eoh, false);
+  add_step(steps, "unknown", needs.unknown, needs.reply_unknown);
+  add_macros(macros, "connect", needs.macros_connect);
+  add_macros(macros, "helo", needs.macros_helo);
+  add_macros(macros, "mail", needs.macros_mail);
+  add_macros(macros, "rcpt", needs.macros_rcpt);
+  add_macros(macros, "data", needs.macros_data);
+  add_macros(macros, "eom", needs.macros_eom);
+  ck_assert_msg(strcmp(steps->str, the->steps) == 0, "%s: expected steps %s, got %s", the->name, the->steps, steps->str);
+  ck_assert_msg(strcmp(macros->str, the->macros) == 0, "%s: expected macros %s, got %s", the->name, the->macros, macros->str);
+  ck_assert(needs.eom && milter_needs_cover(&needs, &needs));
+}
+END_TEST
+
+START_TEST(a_reloaded_ruleset_may_need_more) {
+  g_autoptr(Registry) registry = story_registry();
+  g_autoptr(Ruleset) few = story_rules(registry, "at rcpt { reject if recipient == \"a@b.test\" }");
+  g_autoptr(Ruleset) more = story_rules(registry, "at rcpt { reject if sasl_username is unset }");
+  g_autoptr(Ruleset) step = story_rules(registry, "at rcpt, data { reject }");
+  g_autoptr(Clock) clock = clock_manual_new(0);
+  Story story = {.owned = 0};
+  MilterOptions options = story_options(&story, clock);
+  g_autoptr(Arena) arena = arena_new(0);
+  MilterNeeds few_needs = milter_needs(arena, few, &options), more_needs = milter_needs(arena, more, &options),
+              step_needs = milter_needs(arena, step, &options);
+  ck_assert(milter_needs_cover(&more_needs, &few_needs));
+  ck_assert(!milter_needs_cover(&few_needs, &more_needs));
+  ck_assert(milter_needs_cover(&step_needs, &few_needs));
+  ck_assert(!milter_needs_cover(&few_needs, &step_needs));
+}
+END_TEST
+
+static void add_tests(TCase *tests) {
+  tcase_add_loop_test(tests, steps_and_macros, 0, (int)G_N_ELEMENTS(cases));
+  tcase_add_test(tests, a_reloaded_ruleset_may_need_more);
+}
+
+UNIT_MAIN("milter_needs", add_tests)
