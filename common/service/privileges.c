@@ -1,6 +1,8 @@
 /*
  * privileges.c: from root to an ordinary user, for good.
  */
+#include <config.h> /* _GNU_SOURCE, for setresuid */
+
 #include "common/service/privileges.h"
 
 #include <errno.h>
