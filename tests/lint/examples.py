@@ -1,6 +1,7 @@
 """examples.py: the rules that the documentation shows, as whole files."""
 
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -8,6 +9,7 @@ import tempfile
 from house import BUILD, SOURCE, read
 
 MAILREEVE = BUILD / "mailreeve"
+DAEMONS = (BUILD / "mailreeve-policyd", BUILD / "milter/mailreeve-milter")
 
 # What an action's example refers to.
 PRELUDE = 'table access of net -> action { 192.0.2.0/24 -> "OK" }\n'
@@ -24,6 +26,13 @@ def of_manual_pages():
         text = template.read_text(encoding="utf-8")
         for number, match in enumerate(re.finditer(r'^\.\\" example\n\.Bd [^\n]*\n(.*?)^\.Ed$', text, re.M | re.S), 1):
             yield f"{template.name}, example {number}", match.group(1).replace("\\e", "\\").replace("\\&", "")
+
+
+def configurations():
+    """Displays behind a line `.\\" configuration`."""
+    for template in sorted((SOURCE / "packaging/man").glob("*.in")):
+        for text in re.findall(r'^\.\\" configuration\n\.Bd [^\n]*\n(.*?)^\.Ed$', template.read_text(encoding="utf-8"), re.M | re.S):
+            yield template.name, text
 
 
 def of_actions():
@@ -55,3 +64,19 @@ def check(name, text):
         if result.returncode == 0:
             return ""
         return f"{name} does not compile:\n{text}{result.stderr.replace(folder + '/', '')}"
+
+
+def check_configuration(name, text):
+    """What the daemons say against a configuration; empty when it is good."""
+    said = ""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)  # started as root the daemons become another user before they read rules
+        for file_name, content in (("example.conf", text), ("example.rules", "at rcpt { [all] pass }\n")):
+            with open(f"{folder}/{file_name}", "w", encoding="utf-8") as file:
+                file.write(content)
+        for daemon in DAEMONS:
+            command = [daemon, "--check", "--config", f"{folder}/example.conf", "--rules", f"{folder}/example.rules"]
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            if result.returncode != 0:
+                said += f"{name}: {daemon.name} says:\n{result.stderr}"
+    return said

@@ -27,6 +27,9 @@ def check_examples(faults):
     for name, text in (example for source in sources for example in source):
         count += 1
         faults.extend(filter(None, [examples.check(name, text)]))
+    for name, text in examples.configurations():
+        count += 1
+        faults.extend(filter(None, [examples.check_configuration(name, text)]))
     for path in sorted((SOURCE / "packaging/examples").glob("*.rules")):
         count += 1
         result = subprocess.run([examples.MAILREEVE, "check", path], capture_output=True, text=True, check=False)
