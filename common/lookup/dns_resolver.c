@@ -175,18 +175,24 @@ static void start(void *self, Question *question) {
 const LookupBackend dns_resolver_backend = {"dns", start};
 
 /*
- * Lists live in private and reserved zones too (a local list's, a test's), so libunbound must not answer these itself. The forwarder may be on this
- * host. One that is silent for one name is still asked for the others. libunbound repeats a question when the server takes longer than it usually does; a
- * forwarder on this host is fast for what it knows, and a second is no long time for a list that it has to ask: less would ask again and again, and
- * give up too early. Its cache of whole answers is off, because it keeps a negative answer without SOA for an hour; the scheduler has one.
+ * Lists live in private and reserved zones too (a local list's, a test's), so libunbound must not answer these itself, and the forwarder may be on this
+ * host. libunbound repeats a question when the server takes longer than it usually does; a forwarder on this host is fast for what it knows, and a second is no
+ * long time for a list that it has to ask: less would ask again and again, and give up too early. What libunbound has learned of a server it forgets
+ * after half a minute, so that one that was away is soon asked again. Its cache of whole answers is off, because it keeps a negative answer
+ * without SOA for an hour; the scheduler has one.
  */
 static int set_options(struct ub_ctx *context) {
   static const char *const options[][2] = {
-      {"do-not-query-localhost:", "no"},    {"unblock-lan-zones:", "yes"},
-      {"local-zone:", "test. transparent"}, {"local-zone:", "invalid. transparent"},
-      {"module-config:", "iterator"},       {"outgoing-range:", "512"},
-      {"num-queries-per-thread:", "2048"},  {"infra-keep-probing:", "yes"},
-      {"infra-cache-min-rtt:", "1000"},     {"msg-cache-size:", "0"},
+      {"do-not-query-localhost:", "no"},
+      {"unblock-lan-zones:", "yes"},
+      {"local-zone:", "test. transparent"},
+      {"local-zone:", "invalid. transparent"},
+      {"module-config:", "iterator"},
+      {"outgoing-range:", "512"},
+      {"num-queries-per-thread:", "2048"},
+      {"infra-cache-min-rtt:", "1000"},
+      {"infra-host-ttl:", "30"},
+      {"msg-cache-size:", "0"},
   };
   for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {
     int error = ub_ctx_set_option(context, options[i][0], options[i][1]);
