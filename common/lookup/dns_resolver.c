@@ -211,8 +211,12 @@ static void set_up(void *data) {
     return;
   }
   int error = set_options(resolver->context);
-  if (!error) {
-    error = resolver->server ? ub_ctx_set_fwd(resolver->context, resolver->server) : ub_ctx_resolvconf(resolver->context, NULL);
+  if (!error && !resolver->server && (error = ub_ctx_resolvconf(resolver->context, NULL))) {
+    resolver->problem = g_strdup_printf("/etc/resolv.conf: %s", ub_strerror(error));
+    return;
+  }
+  if (!error && resolver->server) {
+    error = ub_ctx_set_fwd(resolver->context, resolver->server);
   }
   if (!error) {
     error = ub_ctx_async(resolver->context, 1);
