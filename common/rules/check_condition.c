@@ -212,8 +212,7 @@ static const Expression *tell_unknown_container(Checker *checker, const Node *ri
   return NULL;
 }
 
-static const Expression *compile_in_positive(Checker *checker, const Node *node) {
-  const Node *right = literal_of(checker, node->right);
+static const Expression *compile_in_positive(Checker *checker, const Node *node, const Node *right) {
   Symbol *symbol = right->kind == NODE_NAME ? checker_symbol(checker, right->text) : NULL;
   if (symbol && symbol->kind != SYMBOL_DEFINE)
     return compile_in_resource(checker, node, symbol);
@@ -271,7 +270,11 @@ static const Expression *compile_in_positive(Checker *checker, const Node *node)
 
 const Expression *compile_in(Checker *checker, const Node *node) {
   bool negated = node->as.negated;
-  const Expression *expression = compile_in_positive(checker, negated ? positive(checker, node) : node);
+  const Node *right = literal_of(checker, node->right), *outer = checker->define_use;
+  if (right != node->right && !outer)
+    checker->define_use = node->right;
+  const Expression *expression = compile_in_positive(checker, negated ? positive(checker, node) : node, right);
+  checker->define_use = outer;
   return expression && negated ? expression_not(checker, expression, node) : expression;
 }
 

@@ -35,7 +35,9 @@ static void tell_property(Checker *checker, const Node *node, const Expression *
   const char *nearest = nearest_name(name, (const char *const *)names->pdata);
   Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "%.*s has no property \"%.*s\"",
                                        SLICE_ARGS(expression_type_text(checker, of)), SLICE_ARGS(name));
-  if (list->len)
+  if (!list->len)
+    diagnostic_expected(checker->diagnostics, told, "values of this type have no properties");
+  else
     diagnostic_expected(checker->diagnostics, told, "expected one of: %s%s%s", list->str, nearest ? "; nearest: " : "",
                         nearest ? nearest : "");
 }
@@ -295,9 +297,13 @@ const Expression *compile_define(Checker *checker, Symbol *symbol, const Node *u
     wanted = WANTED_ANY;
   const Expression *expression;
   if (!recall(checker, node, wanted, &expression)) {
+    const Node *outer = checker->define_use;
     symbol->compiling = true;
+    if (!outer && is_literal(checker, node))
+      checker->define_use = use;
     expression = keep(checker, node, wanted, compile_expression(checker, node, wanted));
     symbol->compiling = false;
+    checker->define_use = outer;
   }
   if (expression)
     note_matches(checker, expression);
@@ -383,7 +389,8 @@ static const Expression *compile_default(Checker *checker, const Node *node, Wan
   const Expression *left = compile_expression(checker, node->left, wanted);
   if (!left)
     return NULL;
-  const Expression *right = compile_expression(checker, node->right, is_literal(checker, node->right) ? wanted_like(left) : WANTED_ANY);
+  Wanted like = left->type == TYPE_LIST ? (Wanted){TYPE_LIST, NULL} : wanted_like(left);
+  const Expression *right = compile_expression(checker, node->right, is_literal(checker, node->right) ? like : WANTED_ANY);
   if (!right)
     return NULL;
   const Expression *converted = convert_to(checker, right, left->type);

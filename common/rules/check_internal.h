@@ -67,7 +67,8 @@ struct Checker {
   const Conditions *conditions; /* its own and those around it */
   uint32_t captures;            /* most groups of a regex in its condition */
   bool has_regex, has_dnslist;
-  bool has_element; /* inside has (...) */
+  const Node *define_use; /* where the define was named whose literals are being read; NULL: none */
+  bool has_element;       /* inside has (...) */
   ValueType element_type;
 };
 
@@ -110,6 +111,8 @@ void check_table(Checker *checker, Symbol *symbol, const RulesFile *file);
 /* The text of an entry of a set or table as it is written: "192.0.2.0/24", "<>"; false when the node is no literal. */
 bool literal_text(Checker *checker, const Node *node, Slice *text);
 
+/* For an error about a literal in a define: where it was used. */
+void tell_use(Checker *checker, Diagnostic *told);
 /* What is wrong with an entry, in the keyset's words. */
 Diagnostic *tell_problem(Checker *checker, const Node *node, const char *problem);
 

@@ -20,6 +20,7 @@ static void tell_item(Checker *checker, const Node *item, ValueType found, const
   Diagnostic *told =
       diagnostics_error(checker->diagnostics, item->span, "%.*s is %s, but %.*s is %.*s", SLICE_ARGS(node_source(item)),
                         type_article(found), SLICE_ARGS(node_source(left->node)), SLICE_ARGS(expression_type_text(checker, left)));
+  tell_use(checker, told);
   diagnostic_expected(checker->diagnostics, told, "expected %s, as all of a set are of one type", type_article(single_type(left)));
 }
 
@@ -217,6 +218,7 @@ const Expression *compile_in_range(Checker *checker, const Expression *left, con
   }
   if (is_reversed(low.type, &low, &high)) {
     Diagnostic *told = diagnostics_error(checker->diagnostics, range->span, "the range begins above its end");
+    tell_use(checker, told);
     diagnostic_expected(checker->diagnostics, told, "write %.*s..%.*s", SLICE_ARGS(node_source(range->right)),
                         SLICE_ARGS(node_source(range->left)));
     return NULL;

@@ -143,7 +143,9 @@ bool literal_text(Checker *checker, const Node *node, Slice *text) {
 
 Diagnostic *tell_problem(Checker *checker, const Node *node, const char *problem) {
   const char *is = g_str_has_prefix(problem, "not ") ? " is" : ":";
-  return diagnostics_error(checker->diagnostics, node->span, "%.*s%s %s", SLICE_ARGS(node_source(node)), is, problem);
+  Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "%.*s%s %s", SLICE_ARGS(node_source(node)), is, problem);
+  tell_use(checker, told);
+  return told;
 }
 
 static void tell_entry(Checker *checker, const Node *node, const char *problem, Slice right_form) {
@@ -160,8 +162,11 @@ static bool entry_parts(Checker *checker, const Node *node, const KeysetShape *s
     Slice text;
     if (!literal_text(checker, item, &text)) {
       Diagnostic *told = diagnostics_error(checker->diagnostics, item->span, "an entry of a table is a value that stands as it is");
-      if (item->kind == NODE_NAME)
+      bool is_text = shape->parts[0] == TYPE_STRING || shape->parts[0] == TYPE_ADDRESS || shape->parts[0] == TYPE_DOMAIN;
+      if (item->kind == NODE_NAME && is_text)
         diagnostic_expected(checker->diagnostics, told, "write \"%.*s\" in quotes", SLICE_ARGS(node_source(item)));
+      else
+        diagnostic_expected(checker->diagnostics, told, "expected a literal");
       return false;
     }
     if (count < KEYSET_PARTS_MAX)
@@ -169,8 +174,8 @@ static bool entry_parts(Checker *checker, const Node *node, const KeysetShape *s
   }
   if (count == shape->part_count)
     return true;
-  Diagnostic *told =
-      diagnostics_error(checker->diagnostics, node->span, "this entry has %zu parts, the table's keys have %zu", count, shape->part_count);
+  Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "this entry has %zu %s, the table's keys have %zu", count,
+                                       count == 1 ? "part" : "parts", shape->part_count);
   diagnostic_expected(checker->diagnostics, told, "expected as many parts as the table's type");
   return false;
 }
@@ -198,6 +203,17 @@ static bool entry_value(Checker *checker, const Node *item, const KeysetShape *s
   return false;
 }
 
+/* The key of an entry when that is wrong, else its value. */
+static const Node *wrong_part(Checker *checker, const Node *item, const KeysetShape *shape, const Slice *parts) {
+  KeysetShape keys = *shape;
+  const char *problem;
+  Slice right_form;
+  keys.has_value = false;
+  if (item->kind != NODE_MAP_ITEM)
+    return item;
+  return keyset_entry_is_valid(checker->scratch, &keys, parts, &problem, &right_form) ? item->right : item->left;
+}
+
 static const Keyset *inline_entries(Checker *checker, const Declaration *declaration, const KeysetShape *shape) {
   bool good = true;
   g_autoptr(KeysetBuilder) builder = keyset_builder_new(shape);
@@ -208,7 +224,7 @@ static const Keyset *inline_entries(Checker *checker, const Declaration *declara
     if (!entry_value(checker, item, shape, &value) || !entry_parts(checker, key, shape, parts)) {
       good = false;
     } else if (!keyset_builder_add(builder, parts, value, &problem, &right_form)) {
-      tell_entry(checker, item, problem, right_form);
+      tell_entry(checker, wrong_part(checker, item, shape, parts), problem, right_form);
       good = false;
     }
   }
@@ -252,7 +268,8 @@ static bool open_resource(Checker *checker, const Declaration *declaration, cons
                        .optional = declaration->optional};
   g_autofree char *wrong = kind->check ? kind->check(&spec) : NULL;
   if (wrong) {
-    diagnostics_error(checker->diagnostics, declaration->spec_span, "%s", wrong);
+    bool about_codes = has_codes && g_str_has_prefix(wrong, "codes ");
+    diagnostics_error(checker->diagnostics, about_codes ? declaration->codes_span : declaration->spec_span, "%s", wrong);
     return false;
   }
   use->lookup_class = kind->lookup_class;

@@ -162,6 +162,11 @@ const Expression *literal_text_expression(Checker *checker, const Node *node, Sl
   return literal_new(checker, node, value_text(text));
 }
 
+void tell_use(Checker *checker, Diagnostic *told) {
+  if (checker->define_use)
+    diagnostic_also(checker->diagnostics, told, checker->define_use->span, "used here");
+}
+
 static Slice names_joined(Checker *checker, const char *const *names) {
   g_autofree char *joined = g_strjoinv(" ", (char **)names);
   return slice_copy(checker->scratch, slice_from(joined));
@@ -175,6 +180,7 @@ static Expression *compile_enum_text(Checker *checker, const Node *node, Slice t
     return literal_new(checker, node, (Value){VALUE_SET, TYPE_ENUM, {.text = text}});
   const char *nearest = nearest_name(text, names);
   Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "unknown name \"%.*s\"", SLICE_ARGS(text));
+  tell_use(checker, told);
   diagnostic_expected(checker->diagnostics, told, "expected one of: %.*s%s%s", SLICE_ARGS(names_joined(checker, names)),
                       nearest ? "; nearest: " : "", nearest ? nearest : "");
   return NULL;
@@ -213,6 +219,7 @@ static Expression *compile_quoted(Checker *checker, const Node *node, Slice text
   g_autofree char *why =
       problem && g_str_has_prefix(problem, "not ") ? g_strdup(problem) : g_strdup_printf("not %s: %s", type_article(wanted.type), problem);
   Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "\"%.*s\" is %s", SLICE_ARGS(text), why);
+  tell_use(checker, told);
   if (!slice_is_empty(right_form))
     diagnostic_expected(checker->diagnostics, told, "write %.*s", SLICE_ARGS(right_form));
   return NULL;
@@ -243,6 +250,7 @@ static Expression *tell_literal(Checker *checker, const Node *node, ValueType fo
   Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "%.*s is %s, which cannot meet %s", SLICE_ARGS(node_source(node)),
                                        type_article(found), type_article(wanted));
   const char *hint = unit_hint(found, wanted);
+  tell_use(checker, told);
   if (hint)
     diagnostic_expected(checker->diagnostics, told, "%s", hint);
   else

@@ -122,7 +122,7 @@ static void lint_shadowed(Lint *lint, const Statement *statement) {
     if (!first_time(lint, statement, LINT_SHADOWED))
       return;
     Diagnostic *told = diagnostics_warning(lint->checker->diagnostics, statement->rule->node->condition->span,
-                                           "this rule never decides: the condition has ended the phase before");
+                                           "this rule cannot fire: its condition has ended the phase before");
     diagnostic_also(lint->checker->diagnostics, told, earlier->span, "the same condition here");
     return;
   }
