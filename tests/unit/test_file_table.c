@@ -1,0 +1,392 @@
+/* test_file_table.c: tables from files: what lines mean, what is refused and how that is told, owners, refreshing, and the plain source. */
+#include "tests/unit/unit.h"
+
+#include <glib/gstdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/limits.h"
+#include "common/lookup/kinds.h"
+#include "common/lookup/table_text.h"
+
+static char *folder;
+
+static void make_folder(void) {
+  folder = g_dir_make_tmp("mailreeve-test-XXXXXX", NULL);
+  ck_assert_ptr_nonnull(folder);
+}
+
+static void remove_folder(void) {
+  GDir *entries = g_dir_open(folder, 0, NULL);
+  for (const char *name = g_dir_read_name(entries); name; name = g_dir_read_name(entries)) {
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    (void)g_remove(path);
+  }
+  g_dir_close(entries);
+  (void)g_rmdir(folder);
+  g_clear_pointer(&folder, g_free);
+}
+
+static void write_table(const char *text) {
+  g_autofree char *path = g_build_filename(folder, "table", NULL);
+  ck_assert(g_file_set_contents(path, text, -1, NULL));
+  ck_assert_int_eq(g_chmod(path, 0644), 0);
+}
+
+static ResourceSpec spec_of(KeysetShape shape) {
+  return (ResourceSpec){
+      .kind = resource_kind_find(SLICE_LITERAL("file")), .name = "t", .text = "table", .directory = folder, .shape = shape};
+}
+
+static KeysetShape set_of(ValueType type) {
+  return (KeysetShape){.part_count = 1, .parts = {type}};
+}
+
+static KeysetShape map_of(ValueType type, ValueType value) {
+  return (KeysetShape){.part_count = 1, .parts = {type}, .has_value = true, .value = value};
+}
+
+static void collect(Slice entry, const Value *value, void *data) {
+  GString *seen = data;
+  g_autoptr(Arena) arena = arena_new(0);
+  g_string_append_printf(seen, "(%.*s)", SLICE_ARGS(entry));
+  if (value) {
+    g_string_append_printf(seen, "=(%.*s)", SLICE_ARGS(value_format(arena, value)));
+  }
+}
+
+/* What a text reads as: "(entry)=(value)(entry)=(value)", or the message. */
+static char *read_as(KeysetShape shape, Slice text) {
+  char *message = NULL;
+  g_autoptr(Keyset) keyset = table_text_read(&shape, "t", text, &message);
+  if (!keyset) {
+    ck_assert_ptr_nonnull(message);
+    return message;
+  }
+  ck_assert_ptr_null(message);
+  g_autoptr(GString) seen = g_string_new("");
+  keyset_each(keyset, collect, seen);
+  return g_strdup(seen->str);
+}
+
+static const struct {
+  ValueType key;
+  const char *text, *read;
+} sets[] = {
+    {TYPE_NET, "", ""},
+    {TYPE_NET, "\n\n  \n# a comment\n\t# another\n", ""},
+    {TYPE_NET, "192.0.2.0/24\n2001:db8::/32\n", "(192.0.2.0/24)(2001:db8::/32)"},
+    {TYPE_NET, "192.0.2.0/24", "(192.0.2.0/24)"},
+    {TYPE_NET, " 192.0.2.0/24 \t# our office\r\n10.0.0.0/8\r\n", "(192.0.2.0/24)(10.0.0.0/8)"},
+    {TYPE_NET,
+     "\xEF\xBB\xBF"
+     "192.0.2.1\n",
+     "(192.0.2.1)"},
+    {TYPE_IP, "192.0.2.1\n::1\n", "(192.0.2.1)(::1)"},
+    {TYPE_DOMAIN, "example.org\n.example.org\n", "(example.org)(.example.org)"},
+    {TYPE_ADDRESS, "<>\na@b.test\n@b.test\nroot@\n.c.test\n", "(<>)(a@b.test)(@b.test)(root@)(.c.test)"},
+    {TYPE_ADDRESS, "\"odd local\"@b.test # note\n", "(\"odd local\"@b.test)"},
+    {TYPE_ADDRESS, "\"a@b.test\"\n", "(a@b.test)"},
+    {TYPE_STRING, "word\n\"two words\"\n\"a \\\"b\\\" \\\\ \\n \\x\"\n", "(word)(two words)(a \"b\" \\ \n \\x)"},
+    {TYPE_STRING, "a#b\n\"#c\" #d\n", "(a#b)(#c)"},
+    {TYPE_INT, "1\n-2\n", "(1)(-2)"},
+    {TYPE_NET, "192.0.2.1/24\n", "t:1: \"192.0.2.1/24\": host bits are set; write 192.0.2.0/24"},
+    {TYPE_DOMAIN, "a.test\n\n*.b.test # all\n",
+     "t:3: \"*.b.test # all\": '*' is not written in domains; a leading dot means any depth below; write .b.test"},
+    {TYPE_DOMAIN, "a.test b.test\n", "t:1: \"b.test\": a set has one entry a line (quote an entry that holds blanks)"},
+    {TYPE_STRING, "\"open\n", "t:1: \"\\\"open\": the quote is not closed"},
+    {TYPE_STRING, "\"a\\\"\n", "t:1: \"\\\"a\\\\\\\"\": the quote is not closed"},
+    {TYPE_INT, "1\nx\n2\ny\n", "t:2: \"x\": not a whole number\nt:4: \"y\": not a whole number"},
+};
+
+START_TEST(test_sets) {
+  g_autofree char *read = read_as(set_of(sets[_i].key), slice_from(sets[_i].text));
+  ck_assert_str_eq(read, sets[_i].read);
+}
+END_TEST
+
+static const struct {
+  ValueType key, value;
+  const char *text, *read;
+} maps[] = {
+    {TYPE_STRING, TYPE_STRING, "k value to the end\n", "(k)=(value to the end)"},
+    {TYPE_STRING, TYPE_STRING, "k  \t value  # note\n", "(k)=(value)"},
+    {TYPE_STRING, TYPE_STRING, "k value#3\n", "(k)=(value#3)"},
+    {TYPE_STRING, TYPE_STRING, "k \" quoted # \\\"x\\\" \" # note\n", "(k)=( quoted # \"x\" )"},
+    {TYPE_STRING, TYPE_STRING, "k \"\"\n", "(k)=()"},
+    {TYPE_STRING, TYPE_STRING, "\"two words\" v\r\n", "(two words)=(v)"},
+    {TYPE_STRING, TYPE_STRING, "k first\nk second\n", "(k)=(first)"},
+    {TYPE_ADDRESS, TYPE_INT, "a@b.test 42\n", "(a@b.test)=(42)"},
+    {TYPE_ADDRESS, TYPE_ADDRESS, "a@b.test <C@D.test>\n", "(a@b.test)=(C@d.test)"},
+    {TYPE_DOMAIN, TYPE_DOMAIN,
+     "a.test B\xC3\x9C"
+     "CHER.example\n",
+     "(a.test)=(xn--bcher-kva.example)"},
+    {TYPE_NET, TYPE_IP, "10.0.0.0/8 2001:DB8::1\n", "(10.0.0.0/8)=(2001:db8::1)"},
+    {TYPE_IP, TYPE_NET, "10.0.0.1 192.0.2.0/24\n", "(10.0.0.1)=(192.0.2.0/24)"},
+    {TYPE_STRING, TYPE_LIST, "k a, b ,c\n", "(k)=(a, b, c)"},
+    {TYPE_STRING, TYPE_STRING, "k\n", "t:1: the value is missing: a line of a map is a key, a blank and a value"},
+    {TYPE_STRING, TYPE_STRING, "k # v\n", "t:1: the value is missing: a line of a map is a key, a blank and a value"},
+    {TYPE_STRING, TYPE_STRING, "k -> v\n", "t:1: \"-> v\": in a file key and value stand with a blank between them, without '->'"},
+    {TYPE_STRING, TYPE_STRING, "k \"v\" w\n", "t:1: \"w\": something stands behind the quoted value"},
+    {TYPE_STRING, TYPE_STRING, "k \"v\"#w\n", "t:1: \"#w\": something stands behind the quoted value"},
+    {TYPE_STRING, TYPE_STRING, "k \"v\n", "t:1: \"\\\"v\": the quote is not closed"},
+    {TYPE_STRING, TYPE_INT, "k 1\nl many\n", "t:2: \"l many\": not a whole number"},
+};
+
+START_TEST(test_maps) {
+  g_autofree char *read = read_as(map_of(maps[_i].key, maps[_i].value), slice_from(maps[_i].text));
+  ck_assert_str_eq(read, maps[_i].read);
+}
+END_TEST
+
+START_TEST(test_action_map) {
+  char *message = NULL;
+  KeysetShape shape = map_of(TYPE_NET, TYPE_ACTION);
+  Slice text = SLICE_LITERAL("10.0.0.0/8 550 5.7.1 go \"away\"\n10.1.0.0/16 OK\n192.0.2.1 REJECT\n");
+  g_autoptr(Keyset) keyset = table_text_read(&shape, "t", text, &message);
+  ck_assert_ptr_nonnull(keyset);
+  Value key = {VALUE_SET, TYPE_IP, {.number = 0}}, value = VALUE_NONE;
+  ck_assert(ip_parse(SLICE_LITERAL("10.9.9.9"), &key.as.ip) && keyset_find(keyset, &key, &value));
+  ck_assert_int_eq(value.type, TYPE_ACTION);
+  ck_assert_int_eq(value.as.action->word, ACTION_WORD_REJECT);
+  ck_assert_int_eq(value.as.action->code, 550);
+  ck_assert(slice_equal(value.as.action->text, SLICE_LITERAL("go \"away\"")));
+  ck_assert(ip_parse(SLICE_LITERAL("10.1.0.1"), &key.as.ip) && keyset_find(keyset, &key, &value));
+  ck_assert_int_eq(value.as.action->word, ACTION_WORD_PASS);
+}
+END_TEST
+
+START_TEST(test_tuples) {
+  KeysetShape shape = {.part_count = 2, .parts = {TYPE_ADDRESS, TYPE_ADDRESS}};
+  g_autofree char *read = read_as(shape, SLICE_LITERAL("a@b.test\tc@d.test\n<>  \"e f\"@g.test # note\n"));
+  ck_assert_str_eq(read, "(a@b.test, c@d.test)(<>, \"e f\"@g.test)");
+  g_autofree char *missing = read_as(shape, SLICE_LITERAL("a@b.test # c@d.test\n"));
+  ck_assert_str_eq(
+      missing, "t:1: \"a@b.test # c@d.test\": a part of the key is missing: the parts of a tuple stand on one line with blanks between");
+  shape.has_value = true;
+  shape.value = TYPE_INT;
+  g_autofree char *map = read_as(shape, SLICE_LITERAL("a@b.test c@d.test 7\n"));
+  ck_assert_str_eq(map, "(a@b.test, c@d.test)=(7)");
+}
+END_TEST
+
+START_TEST(test_bytes_and_limits) {
+  g_autofree char *nul = read_as(set_of(TYPE_STRING), SLICE_LITERAL("good\nb\0d\n"));
+  ck_assert_str_eq(nul, "t:2: a NUL byte in the line");
+  g_autoptr(GString) line = g_string_new("");
+  for (int i = 0; i < LIMIT_TABLE_LINE; i++) {
+    g_string_append_c(line, 'x');
+  }
+  g_autofree char *good = read_as(set_of(TYPE_STRING), slice_make(line->str, line->len));
+  ck_assert_uint_eq(strlen(good), LIMIT_TABLE_LINE + 2);
+  g_string_append_c(line, 'x');
+  g_autofree char *bad = read_as(set_of(TYPE_STRING), slice_make(line->str, line->len));
+  ck_assert_str_eq(bad, "t:1: the line is too long");
+  g_autoptr(GString) many = g_string_new("");
+  for (int i = 0; i < 25; i++) {
+    g_string_append(many, "x\n");
+  }
+  g_autofree char *told = read_as(set_of(TYPE_INT), slice_make(many->str, many->len));
+  ck_assert_ptr_nonnull(strstr(told, "\nt:10: "));
+  ck_assert_ptr_null(strstr(told, "\nt:11: "));
+  ck_assert(g_str_has_suffix(told, "\nt: 15 more bad lines"));
+}
+END_TEST
+
+static const ResourceContext plain_context = {.check_owners = false};
+static const ResourceContext careful_context = {.check_owners = true};
+
+static Resource *open_table(const ResourceSpec *spec, const ResourceContext *context, char **message) {
+  g_autoptr(GError) error = NULL;
+  Resource *resource = spec->kind->open(spec, context, &error);
+  ck_assert((resource == NULL) == (error != NULL));
+  *message = error ? g_strdup(error->message) : NULL;
+  return resource;
+}
+
+static bool has_number(Resource *resource, int64_t number) {
+  g_autoptr(Arena) arena = arena_new(0);
+  ResourceVersion *version = resource_pin(resource);
+  ResourceAnswer answer;
+  Value key = value_int(number);
+  resource->kind->find(version, &key, arena, &answer);
+  resource_version_unref(version);
+  ck_assert(answer.state != ANSWER_FAILED);
+  return answer.state == ANSWER_FOUND;
+}
+
+START_TEST(test_open_and_refresh) {
+  ResourceSpec spec = spec_of(set_of(TYPE_INT));
+  g_autofree char *message = NULL;
+  write_table("1\n");
+  g_autoptr(Resource) table = open_table(&spec, &careful_context, &message);
+  ck_assert_msg(table != NULL, "%s", message ? message : "");
+  ck_assert_str_eq(table->label, "file table");
+  ck_assert(has_number(table, 1) && !has_number(table, 2));
+  /* the same content keeps the version */
+  ResourceVersion *before = resource_pin(table);
+  write_table("1\n");
+  ck_assert(table->kind->refresh(table, NULL));
+  ck_assert_ptr_eq(table->version, before);
+  /* a pinned version stays as it was */
+  write_table("2\n");
+  ck_assert(table->kind->refresh(table, NULL));
+  ck_assert(!has_number(table, 1) && has_number(table, 2));
+  g_autoptr(Arena) arena = arena_new(0);
+  ResourceAnswer answer;
+  Value one = value_int(1);
+  table->kind->find(before, &one, arena, &answer);
+  ck_assert_int_eq(answer.state, ANSWER_FOUND);
+  resource_version_unref(before);
+  /* a bad line keeps the old version, and is told each time */
+  write_table("3\nx\n");
+  for (int i = 0; i < 2; i++) {
+    g_autoptr(GError) error = NULL;
+    ck_assert(!table->kind->refresh(table, &error));
+    ck_assert_msg(g_str_has_suffix(error->message, "/table:2: \"x\": not a whole number"), "%s", error->message);
+    ck_assert(has_number(table, 2) && !has_number(table, 3));
+  }
+  write_table("2\n");
+  ck_assert(table->kind->refresh(table, NULL));
+  g_autofree char *path = g_build_filename(folder, "table", NULL);
+  ck_assert_int_eq(g_remove(path), 0);
+  g_autoptr(GError) error = NULL;
+  ck_assert(!table->kind->refresh(table, &error));
+  ck_assert(has_number(table, 2));
+}
+END_TEST
+
+START_TEST(test_missing_and_optional) {
+  ResourceSpec spec = spec_of(set_of(TYPE_INT));
+  g_autofree char *message = NULL;
+  ck_assert_ptr_null(open_table(&spec, &plain_context, &message));
+  ck_assert_msg(g_str_has_suffix(message, "/table: No such file or directory"), "%s", message);
+  g_clear_pointer(&message, g_free);
+  spec.optional = true;
+  g_autoptr(Resource) table = open_table(&spec, &plain_context, &message);
+  ck_assert_ptr_nonnull(table);
+  ck_assert(!has_number(table, 1));
+  write_table("1\n");
+  ck_assert(table->kind->refresh(table, NULL) && has_number(table, 1));
+  g_autofree char *path = g_build_filename(folder, "table", NULL);
+  ck_assert_int_eq(g_remove(path), 0);
+  ck_assert(table->kind->refresh(table, NULL) && !has_number(table, 1));
+  ck_assert(table->kind->refresh(table, NULL) && !has_number(table, 1));
+  write_table("1\n"); /* as it was before it went away */
+  ck_assert(table->kind->refresh(table, NULL) && has_number(table, 1));
+}
+END_TEST
+
+START_TEST(test_owners) {
+  static const struct {
+    mode_t mode;
+    bool good;
+  } cases[] = {{0600, true}, {0644, true}, {0664, false}, {0646, false}, {0666, false}};
+  ResourceSpec spec = spec_of(set_of(TYPE_INT));
+  g_autofree char *path = g_build_filename(folder, "table", NULL);
+  for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+    g_autofree char *message = NULL;
+    write_table("1\n");
+    ck_assert_int_eq(g_chmod(path, cases[i].mode), 0);
+    g_autoptr(Resource) careful = open_table(&spec, &careful_context, &message);
+    ck_assert_msg((careful != NULL) == cases[i].good, "%o", (unsigned)cases[i].mode);
+    ck_assert(cases[i].good || strstr(message, "chmod go-w"));
+    g_autofree char *ignored = NULL;
+    g_autoptr(Resource) plain = open_table(&spec, &plain_context, &ignored);
+    ck_assert_ptr_nonnull(plain);
+  }
+}
+END_TEST
+
+START_TEST(test_foreign_owner) {
+  ResourceSpec spec = spec_of(set_of(TYPE_INT));
+  g_autofree char *path = g_build_filename(folder, "table", NULL);
+  g_autofree char *message = NULL;
+  write_table("1\n");
+  if (geteuid() != 0 || chown(path, 65534, (gid_t)-1) != 0) {
+    return; /* only root can make a file of another user */
+  }
+  ck_assert_ptr_null(open_table(&spec, &careful_context, &message));
+  ck_assert_ptr_nonnull(strstr(message, "belongs to another user"));
+}
+END_TEST
+
+START_TEST(test_not_a_file) {
+  ResourceSpec spec = spec_of(set_of(TYPE_INT));
+  g_autofree char *path = g_build_filename(folder, "table", NULL);
+  g_autofree char *message = NULL, *again = NULL, *empty = NULL;
+  ck_assert_int_eq(mkfifo(path, 0600), 0); /* would hold up a careless open */
+  ck_assert_ptr_null(open_table(&spec, &plain_context, &message));
+  ck_assert_ptr_nonnull(strstr(message, "not an ordinary file"));
+  spec.text = ".";
+  ck_assert_ptr_null(open_table(&spec, &plain_context, &again));
+  ck_assert_ptr_nonnull(strstr(again, "not an ordinary file"));
+  spec.text = "";
+  ck_assert_ptr_null(open_table(&spec, &plain_context, &empty));
+  ck_assert_str_eq(empty, "the name of the file is missing");
+}
+END_TEST
+
+START_TEST(test_identity) {
+  ResourceSpec one = spec_of(set_of(TYPE_INT)), two = one;
+  g_autofree char *first = resource_identity(&one);
+  two.name = "other";
+  g_autofree char *dotted = g_build_filename(folder, ".", NULL);
+  two.directory = dotted;
+  g_autofree char *same = resource_identity(&two);
+  ck_assert_str_eq(first, same);
+  ResourceSpec others[] = {one, one, one, one, one, one, one};
+  others[0].text = "table2";
+  others[1].directory = "/elsewhere";
+  others[2].optional = true;
+  others[3].shape = set_of(TYPE_STRING);
+  others[4].shape = map_of(TYPE_INT, TYPE_INT);
+  others[5].shape.exact = true;
+  others[6].codes = "";
+  for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
+    g_autofree char *identity = resource_identity(&others[i]);
+    ck_assert_str_ne(first, identity);
+  }
+}
+END_TEST
+
+START_TEST(test_plain_source) {
+  ResourceSource *source = resource_source_plain_new(&plain_context);
+  ResourceSpec spec = spec_of(set_of(TYPE_INT));
+  g_autoptr(GError) error = NULL;
+  ck_assert_ptr_eq(source->find_kind(source, SLICE_LITERAL("file")), spec.kind);
+  ck_assert_ptr_null(source->find_kind(source, SLICE_LITERAL("File")));
+  ck_assert(g_strv_contains((const char *const *)source->kind_names(source), "file"));
+  ck_assert(!g_strv_contains((const char *const *)source->kind_names(source), "dnslist"));
+  ck_assert_ptr_null(source->open(source, &spec, &error));
+  ck_assert_ptr_nonnull(error);
+  write_table("1\n");
+  g_autoptr(Resource) one = source->open(source, &spec, NULL);
+  g_autoptr(Resource) two = source->open(source, &spec, NULL);
+  ck_assert_ptr_nonnull(one);
+  ck_assert_ptr_eq(one, two);
+  resource_source_plain_free(source);
+  resource_source_plain_free(NULL);
+  ck_assert(has_number(one, 1)); /* lives on */
+  ck_assert_str_eq(error_behaviour_name(one->kind->on_error), "tempfail");
+}
+END_TEST
+
+static void add_tests(TCase *tests) {
+  tcase_add_checked_fixture(tests, make_folder, remove_folder);
+  tcase_add_loop_test(tests, test_sets, 0, G_N_ELEMENTS(sets));
+  tcase_add_loop_test(tests, test_maps, 0, G_N_ELEMENTS(maps));
+  tcase_add_test(tests, test_action_map);
+  tcase_add_test(tests, test_tuples);
+  tcase_add_test(tests, test_bytes_and_limits);
+  tcase_add_test(tests, test_open_and_refresh);
+  tcase_add_test(tests, test_missing_and_optional);
+  tcase_add_test(tests, test_owners);
+  tcase_add_test(tests, test_foreign_owner);
+  tcase_add_test(tests, test_not_a_file);
+  tcase_add_test(tests, test_identity);
+  tcase_add_test(tests, test_plain_source);
+}
+
+UNIT_MAIN("file_table", add_tests)
