@@ -30,13 +30,14 @@ typedef struct Trace Trace; /* trace.h */
 typedef enum EvaluationState { EVALUATION_DECIDED, EVALUATION_WAITS } EvaluationState;
 
 typedef struct EvaluationOptions {
-  bool here_only;      /* look-ups of class HERE only; a rule that needs another stops the run with OUTCOME_PASS (held refusals) */
-  bool observe_all;    /* every rule as if observed (doors that do not own the phase): variables only */
-  Trace *trace;        /* NULL: nothing is recorded */
+  bool here_only;   /* look-ups of class HERE only; a rule that needs another stops the run with OUTCOME_PASS (held refusals) */
+  bool observe_all; /* every rule as if observed (doors that do not own the phase): variables only */
+  Trace *trace;     /* NULL: nothing is recorded */
 } EvaluationOptions;
 
 /* `variables` must be for `ruleset`. Release functions on the arena drop pins and questions. */
-Evaluation *evaluation_new(Arena *arena, Ruleset *ruleset, Phase phase, Session *session, Variables *variables, const EvaluationOptions *options);
+Evaluation *evaluation_new(Arena *arena, Ruleset *ruleset, Phase phase, Session *session, Variables *variables,
+                           const EvaluationOptions *options);
 EvaluationState evaluation_run(Evaluation *evaluation);
 /* What the last run wants and nobody was asked yet. Borrowed; ask all of them. After this they count as out. */
 Question *const *evaluation_wanted(Evaluation *evaluation, size_t *count);

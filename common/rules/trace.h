@@ -14,7 +14,8 @@ struct Trace {
   /* A part of a condition got this value (comparison, in, match ... and the values below), innermost first. */
   void (*expression)(Trace *trace, const Expression *expression, const Value *value);
   /* An answer was used. `answer` is NULL for an inline set or a HERE table. */
-  void (*lookup)(Trace *trace, const ResourceUse *use, const Value *keys, const Question *question, const Answer *answer, const ResourceAnswer *result);
+  void (*lookup)(Trace *trace, const ResourceUse *use, const Value *keys, const Question *question, const Answer *answer,
+                 const ResourceAnswer *result);
   void (*performed)(Trace *trace, const Rule *rule);
 };
 
