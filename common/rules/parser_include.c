@@ -73,7 +73,7 @@ static RulesFile *include_file(Parser *parser, const Declaration *declaration, c
   char *real_path = slice_to_string(parser->arena, slice_from(real));
   free(real);
   if (!is_inside(real_path, folder)) {
-    parser_error(parser, span, arena_printf(parser->arena, "a file in %s or below, links followed", folder),
+    parser_error(parser, span, arena_printf(parser->arena, "a file in \"%s\" or below, links followed", parser->file->directory),
                  "\"%s\" lies outside of the folder of this file", path);
     return NULL;
   }
