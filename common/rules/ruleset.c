@@ -17,8 +17,9 @@ static void release_ruleset(void *ruleset) {
 }
 
 /* Checks what was parsed. Diagnostics point into the texts, so they hold the arena, also of a ruleset that came to nothing. */
-static Ruleset *load(Program *program, const RulesFile *file, const RulesetOptions *options, Diagnostics *diagnostics) {
-  bool parsed = file && diagnostics_error_count(diagnostics) == 0;
+static Ruleset *load(Program *program, const RulesFile *file, const RulesetOptions *options, Diagnostics *diagnostics,
+                     size_t errors_before) {
+  bool parsed = file && diagnostics_error_count(diagnostics) == errors_before;
   program->tree = file;
   bool good = parsed && check_rules(program, file, options, diagnostics);
   if (diagnostics_count(diagnostics) > 0)
@@ -30,6 +31,7 @@ static Ruleset *load(Program *program, const RulesFile *file, const RulesetOptio
 }
 
 Ruleset *ruleset_load_file(const char *path, const RulesetOptions *options, Diagnostics *diagnostics) {
+  size_t errors_before = diagnostics_error_count(diagnostics);
   Program *program = program_new();
   g_autoptr(GError) error = NULL;
   RulesFile *file = rules_parse_file(program->arena, path, options->check_owners, diagnostics, &error);
@@ -38,13 +40,14 @@ Ruleset *ruleset_load_file(const char *path, const RulesetOptions *options, Diag
     source->name = slice_to_string(program->arena, slice_from(path));
     diagnostics_error(diagnostics, (SourceSpan){source, 0, 0}, "%s", error->message);
   }
-  return load(program, file, options, diagnostics);
+  return load(program, file, options, diagnostics, errors_before);
 }
 
 Ruleset *ruleset_load_text(const char *name, Slice text, const char *directory, const RulesetOptions *options, Diagnostics *diagnostics) {
+  size_t errors_before = diagnostics_error_count(diagnostics);
   Program *program = program_new();
   RulesFile *file = rules_parse_text(program->arena, name, text, directory, diagnostics);
-  return load(program, file, options, diagnostics);
+  return load(program, file, options, diagnostics, errors_before);
 }
 
 Ruleset *ruleset_ref(Ruleset *ruleset) {
