@@ -61,7 +61,9 @@ def dial(address, timeout):
         sock.connect(address[len("unix:"):])
         return sock
     host, port = address[len("inet:"):].rsplit(":", 1)
-    return socket.create_connection((host.strip("[]"), int(port)), timeout)
+    sock = socket.create_connection((host.strip("[]"), int(port)), timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
 class MilterMta:
@@ -215,7 +217,8 @@ class MilterMta:
             taken += answers[-1] is None or answers[-1].action in ("continue", "accept")
         if taken:
             answers.append(self.data())
-            answers.append(self.end())
+            refused = answers[-1] is not None and answers[-1].action not in ("continue", "accept")
+            answers.append(None if refused else self.end())  # libmilter does not answer what follows a refused DATA
         else:
             self.abort()
             answers += [None, None]

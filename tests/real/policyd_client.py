@@ -195,6 +195,10 @@ class Policyd:
                     return line.split(":", 1)[1].strip()
         return ""
 
+    def bytes_read(self):
+        with open(f"/proc/{self.process.pid}/io", encoding="utf-8") as file:
+            return int(file.readline().split()[1])
+
     def is_sanitized(self):
         with open(f"/proc/{self.process.pid}/maps", encoding="utf-8") as file:
             return any(name in file.read() for name in ("libasan", "libtsan", "libubsan"))
