@@ -117,6 +117,10 @@ static sfsistat feed(SMFICTX *context, Conversation *conversation, const MilterE
   gint64 deadline = g_get_monotonic_time() + (gint64)daemon_config(filter_daemon(conversation->filter))->deadline_ms * 1000;
   bool begins = event->kind == MILTER_MAIL || event->kind == MILTER_RCPT;
   if (begins && !conversation->in_message) {
+    if (filter_is_stopping(conversation->filter)) {
+      return conversation->no_reply & no_reply_bit(event->kind) ? SMFIS_NOREPLY
+                                                                : SMFIS_TEMPFAIL; /* the MTA would say the same when we are gone */
+    }
     conversation_offer_ruleset(conversation);
   }
   if (begins || event->kind == MILTER_DATA) {

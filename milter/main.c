@@ -2,14 +2,12 @@
  * main.c: mailreeve-milter.
  *
  * The main thread keeps the signals and decides when to stop; libmilter runs in a thread of its own, with its pool of workers. Stopping: no new connections, waiting
- * callbacks give up, messages that are under way may come to their end for a while; then no callback gets in any more and what is left is closed here.
+ * callbacks give up, messages that are under way may come to their end for a while; then no callback gets in any more and what is left is closed here. The end
+ * of the process ends libmilter's threads: smfi_stop would wait up to five seconds for the one that listens, and its workers are nobody's to join.
  */
-#include "config.h"
-
 #include <libmilter/mfapi.h>
 #include <pthread.h>
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/service/daemon.h"
@@ -19,26 +17,17 @@
 #include "milter/signals.h"
 #include "milter/socket.h"
 
-enum {
-  DRAIN_SECONDS = 5,    /* for messages that are under way */
-  LIBMILTER_SECONDS = 2 /* for smfi_main to return */
-};
-
-/* libmilter's thread, and how it ended. */
-typedef struct Engine {
-  pthread_t thread;
-  gint failed;
-} Engine;
+enum { DRAIN_SECONDS = 5 }; /* for messages that are under way */
 
 static void *engine_main(void *data) {
-  Engine *engine = data;
-  int result = smfi_main();
-  g_atomic_int_set(&engine->failed, result != MI_SUCCESS);
-  (void)kill(getpid(), SIGTERM); /* the main thread waits for signals only; when it has stopped us itself, nobody takes this one */
+  gint *failed = data;
+  (void)smfi_main(); /* returns only when it cannot go on */
+  g_atomic_int_set(failed, 1);
+  (void)kill(getpid(), SIGTERM); /* the main thread waits for signals only */
   return NULL;
 }
 
-static bool engine_start(Engine *engine, Daemon *daemon, Filter *filter) {
+static bool engine_start(gint *failed, Daemon *daemon, Filter *filter) {
   g_autoptr(GError) error = NULL;
   size_t count;
   Listener *const *listeners = daemon_listeners(daemon, &count);
@@ -51,7 +40,12 @@ static bool engine_start(Engine *engine, Daemon *daemon, Filter *filter) {
     return false;
   }
   (void)smfi_settimeout((int)daemon_config(daemon)->idle_seconds);
-  return pthread_create(&engine->thread, NULL, engine_main, engine) == 0;
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, engine_main, failed) != 0) {
+    log_error("cannot start libmilter's thread");
+    return false;
+  }
+  return pthread_detach(thread) == 0;
 }
 
 static void serve(Daemon *daemon) {
@@ -62,17 +56,12 @@ static void serve(Daemon *daemon) {
   daemon_stopping(daemon);
 }
 
-static void engine_stop(Engine *engine, Filter *filter) {
+static void stop(Filter *filter) {
   socket_refuse();
   filter_stop_waiting(filter);
   filter_drain(filter, DRAIN_SECONDS);
   filter_shut(filter);
-  socket_wake();
-  (void)smfi_stop();
-  struct timespec until;
-  (void)clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_sec += LIBMILTER_SECONDS;
-  (void)pthread_timedjoin_np(engine->thread, NULL, &until); /* its workers are detached; the end of the process ends them */
+  filter_free(filter);
 }
 
 int main(int argc, char **argv) {
@@ -82,17 +71,16 @@ int main(int argc, char **argv) {
   if (daemon == NULL) {
     return exit_code;
   }
-  Engine engine = {0};
+  static gint failed; /* outlives libmilter's thread */
   Filter *filter = filter_new(daemon);
-  if (!engine_start(&engine, daemon, filter)) {
+  if (!engine_start(&failed, daemon, filter)) {
     filter_free(filter);
     daemon_stop(daemon);
     return 1;
   }
   daemon_ready(daemon);
   serve(daemon);
-  engine_stop(&engine, filter);
-  filter_free(filter);
+  stop(filter);
   daemon_stop(daemon);
-  return g_atomic_int_get(&engine.failed) ? 1 : 0;
+  return g_atomic_int_get(&failed) ? 1 : 0;
 }

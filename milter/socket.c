@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <libmilter/mfapi.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,22 +25,26 @@ enum { HIGHEST_FD = 1024 }; /* the lowest free one is taken, and few are open wh
 
 static const Listener *adopted;
 static int adopted_fd = -1;
-static gint refusing;
+static bool refusing;
+static pthread_mutex_t refusing_lock = PTHREAD_MUTEX_INITIALIZER; /* the listener is in use, or will never be again */
 
 int socket_libmilter_accept(int fd, struct sockaddr *address, socklen_t *length) __asm__("accept") __attribute__((visibility("default")));
 
-int socket_libmilter_accept(int fd, struct sockaddr *address, socklen_t *length) {
-  int connected = accept4(fd, address, length, SOCK_CLOEXEC);
-  if (connected < 0 || fd != adopted_fd) {
-    return connected;
-  }
-  bool stopping = g_atomic_int_get(&refusing) != 0;
-  if (!stopping && listener_allows(adopted, connected)) {
-    return connected;
-  }
-  if (!stopping) {
+static bool lets_in(int connected) {
+  (void)pthread_mutex_lock(&refusing_lock);
+  bool allowed = !refusing && listener_allows(adopted, connected);
+  if (!refusing && !allowed) {
     log_limited("refused peer", "%s: a connection was closed: its address is not among those that `allow` lists",
                 listener_address(adopted));
+  }
+  (void)pthread_mutex_unlock(&refusing_lock);
+  return allowed;
+}
+
+int socket_libmilter_accept(int fd, struct sockaddr *address, socklen_t *length) {
+  int connected = accept4(fd, address, length, SOCK_CLOEXEC);
+  if (connected < 0 || fd != adopted_fd || lets_in(connected)) {
+    return connected;
   }
   (void)close(connected);
   errno = ECONNABORTED; /* libmilter goes on after this one */
@@ -117,9 +122,7 @@ bool socket_adopt(const Listener *listener, GError **error) {
 }
 
 void socket_refuse(void) {
-  g_atomic_int_set(&refusing, 1);
-}
-
-void socket_wake(void) {
-  (void)shutdown(adopted_fd, SHUT_RDWR);
+  (void)pthread_mutex_lock(&refusing_lock);
+  refusing = true;
+  (void)pthread_mutex_unlock(&refusing_lock);
 }

@@ -8,11 +8,9 @@
 
 #include "common/service/listener.h"
 
-/* After smfi_register, before smfi_main. From now on libmilter accepts from this listener, and only peers that it allows. The listener must outlive smfi_main. */
+/* After smfi_register, before smfi_main. From now on libmilter accepts from this listener, and only peers that it allows. The listener must live until socket_refuse. */
 bool socket_adopt(const Listener *listener, GError **error);
-/* Connections are closed as soon as they come. */
+/* Connections are closed as soon as they come; the listener is not touched any more. */
 void socket_refuse(void);
-/* Wakes libmilter's thread that waits for connections, for good. After socket_refuse and just before smfi_stop, which needs a lock that this thread holds while it waits. */
-void socket_wake(void);
 
 #endif

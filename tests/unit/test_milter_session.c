@@ -146,7 +146,7 @@ static const Story stories[] = {
               "at expn { [expn] reject \"no lists\" }",
      .steps = "connect 192.0.2.1 x\nunknown FOO bar => reject 502 5.5.1 \"FOO bar?\" [cmd]\nunknown OTHER\nunknown expn list => reject 502 "
               "5.5.1 \"no lists\" [expn]\n"
-              "unknown LATER => tempfail 451 4.7.1 \"try again later\" [later]"},
+              "unknown LATER => tempfail 451 4.7.1 \"not accepted at this time, try again later\" [later]"},
     {.name = "what the other door owns is asked for its variables",
      .rules = "at connect { set session.seen = \"yes\"\n [net] reject \"no\" }\nat rcpt { [var] set message.who = recipient\n [no] "
               "reject \"no\" }\n"
