@@ -9,10 +9,11 @@ TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 sys.path.insert(0, os.path.join(TOP, "tests", "mta"))
 sys.path.insert(0, os.path.join(TOP, "tests", "real"))
 
-from daemons import Daemon, Folder  # noqa: E402
+from daemons import MILTER, POLICYD, Daemon, Folder  # noqa: E402
 from private_postfix import PrivatePostfix, SmtpClient  # noqa: E402
 
 ZONE = """\
+100.78.168.68.slow.example.test SERVFAIL
 9.100.51.198.zen.example.test A 127.0.0.4
 9.100.51.198.zen.example.test TXT "https://zen.example.test/why"
 10.100.51.198.slow.example.test SERVFAIL
@@ -21,7 +22,6 @@ MESSAGE = "From: Forouzan\nTO: Forouzan\nThis is a test message\nto show SMTP in
 TEXTBOOK = ["HELO mail.adelphia.net", "MAIL FROM: forouzanb@adelphia.net", "RCPT TO: forouzanb@adelphia.net", "DATA", MESSAGE, "QUIT"]
 
 SESSIONS = [
-    ("the textbook session", "68.168.78.100", TEXTBOOK),
     ("a client from a network that the rules refuse: said at RCPT, to each recipient but postmaster", "203.0.113.7",
      ["EHLO mail.example.org", "MAIL FROM:<a@example.org>", "RCPT TO:<alice@example.test>", "RCPT TO:<bob@example.test>", "RCPT TO:<postmaster@example.test>",
       "QUIT"]),
@@ -51,14 +51,33 @@ class DnsServer:
         self.process.wait()
 
 
+# What the postmaster changes in the rules while everything runs: a title, then pairs of old and new text.
+CHANGES = [
+    ("the postmaster bans the sender and reloads (kill -HUP): the textbook session again", '"spam@bad.example"', '"spam@bad.example", "forouzanb@adelphia.net"'),
+    ("now the sender's domain is to be looked up, and that look-up fails: the textbook session again", '"spam@bad.example", "forouzanb@adelphia.net"',
+     '"spam@bad.example"', 'under "checked.example"', 'under "adelphia.net"'),
+]
+
+
 def show(speaker, text):
-    for line in text.split("\n"):
+    """A part of the dialogue; of a list of extensions the first lines are enough."""
+    lines = text.split("\n")
+    if speaker == "S:" and len(lines) > 4:
+        lines = lines[:2] + [f"... {len(lines) - 3} more ...", lines[-1]]
+    for line in lines:
         print(f"  {speaker} {line}")
+
+
+def why(daemon, decision):
+    """The rule behind an answer, as the daemon logged it."""
+    rule = f"[{decision['rule']}]" if decision.get("rule") else "no rule"
+    done = decision.get("effect") if decision.get("outcome") == "pass" else decision.get("outcome")
+    return f"{daemon.name}, {decision['phase']}: {rule} {done}"
 
 
 def replay(postfix, daemons, title, address, lines):
     """One session; behind each reply stand the decisions that the daemons logged for it."""
-    print(f"\n{title} (from {address})")
+    print(f"\n== {title} (from {address})\n")
     with SmtpClient(postfix.port) as client:
         client.come_from(address)
         for line in lines:
@@ -68,7 +87,24 @@ def replay(postfix, daemons, title, address, lines):
             show("S:", reply)
             for daemon, start in zip(daemons, seen):
                 for decision in daemon.decisions(start):
-                    print(f"       ^ {daemon.name}: rule [{decision.get('rule', '')}] at {decision.get('phase')}: {decision.get('outcome')}")
+                    print(f"        ^ {why(daemon, decision)}")
+
+
+def change(text, *pairs):
+    """The rules text with each first one of a pair replaced by the second."""
+    for old, new in zip(pairs[::2], pairs[1::2]):
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+def reload_with(folder, daemons, text):
+    """Other rules, read by both daemons."""
+    folder.write("mail.rules", text)
+    for daemon in daemons:
+        count = daemon.log().count("reloaded: ")
+        daemon.reload()
+        daemon.wait_log("reloaded: ", count + 1)
 
 
 def main():
@@ -79,19 +115,28 @@ def main():
         rules = folder.write("mail.rules", rules_text)
         config = "[mailreeve]\ndoors = policy milter\n"
         resolver = f"127.0.0.1@{dns.port}"
-        with Daemon("policy/mailreeve-policyd", folder, rules, config, resolver) as policyd, \
-                Daemon("milter/mailreeve-milter", folder, rules, config, resolver) as milter:
+        with Daemon(POLICYD, folder, rules, config, resolver) as policyd, \
+                Daemon(MILTER, folder, rules, config, resolver) as milter:
             settings = {
                 "smtpd_recipient_restrictions": f"reject_unauth_destination, check_policy_service inet:127.0.0.1:{policyd.port}",
                 "smtpd_milters": f"inet:127.0.0.1:{milter.port}",
             }
             with PrivatePostfix(settings) as postfix:
-                print("\nThe rules:\n")
+                print("\n== the rules\n")
                 print("".join(f"    {line}\n" for line in rules_text.splitlines()), end="")
-                print("\nPostfix's side:\n")
+                print("\n== what Postfix is told (main.cf)\n")
                 print("".join(f"    {name} = {value}\n" for name, value in settings.items()), end="")
+                print("\nPostfix itself puts '<recipient>: Recipient address rejected:' before what its policy door says. Behind ^ stands the daemon's own log.")
+                both = (policyd, milter)
+                replay(postfix, both, "the textbook session", "68.168.78.100", TEXTBOOK)
                 for session in SESSIONS:
-                    replay(postfix, (policyd, milter), *session)
+                    replay(postfix, both, *session)
+                changed = rules_text
+                for title, *pairs in CHANGES:
+                    changed = change(changed, *pairs)
+                    reload_with(folder, both, changed)
+                    replay(postfix, both, title, "68.168.78.100", TEXTBOOK[:3] + ["QUIT"])
+                reload_with(folder, both, rules_text)
                 if keep:
                     print(f"""
 It goes on until Ctrl-C. Talk to it:

@@ -20,11 +20,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "mta"))
 sys.dont_write_bytecode = True
 
-from daemons import Daemon, Folder, program  # noqa: E402
+from daemons import MILTER, POLICYD, Daemon, Folder, program  # noqa: E402
 from private_postfix import PrivatePostfix, SmtpClient, can_connect, free_port, wait_until  # noqa: E402
-
-POLICYD = "policy/mailreeve-policyd"
-MILTER = "milter/mailreeve-milter"
 
 
 class Null:

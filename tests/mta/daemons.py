@@ -3,7 +3,7 @@
 
     with Folder() as folder:
         rules = folder.write("mail.rules", "at rcpt { ... }")
-        with Daemon("policy/mailreeve-policyd", folder, rules=rules) as policyd:
+        with Daemon(POLICYD, folder, rules=rules) as policyd:
             ... policyd.port, policyd.unix_path, policyd.log(), policyd.decisions()
 
 Paths of programs are relative to the build folder: MAILREEVE_BUILD, else the current one.
@@ -19,6 +19,9 @@ import tempfile
 import time
 
 from private_postfix import can_connect, free_port, wait_until
+
+POLICYD = "mailreeve-policyd"
+MILTER = "milter/mailreeve-milter"
 
 
 def program(path):

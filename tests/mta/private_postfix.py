@@ -6,10 +6,11 @@
             print(client.command("EHLO client.example.net"))
 
 Needs root (Postfix does) and Debian's postfix package; the system's own Postfix, running or not, is not touched. Local domain example.test with
-alice, bob, carol and postmaster; mail that is accepted goes to the discard(8) transport. XCLIENT is allowed from loopback, so that tests can come
-from any address.
+alice, bob, carol and postmaster; mail for them is delivered to maildirs that delivered(USER) reads, all other mail goes to the discard(8) transport.
+XCLIENT is allowed from loopback, so that tests can come from any address.
 """
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -35,8 +36,11 @@ alias_maps =
 alias_database =
 local_recipient_maps =
 virtual_mailbox_domains = example.test, adelphia.net
-virtual_mailbox_maps = inline:{{ {{ alice@example.test = x }} {{ bob@example.test = x }} {{ carol@example.test = x }} {{ postmaster@example.test = x }} {{ forouzanb@adelphia.net = x }} }}
-virtual_transport = discard:
+virtual_mailbox_maps = inline:{{ {{ alice@example.test = alice/ }} {{ bob@example.test = bob/ }} {{ carol@example.test = carol/ }} {{ postmaster@example.test = postmaster/ }} {{ forouzanb@adelphia.net = forouzanb/ }} }}
+virtual_mailbox_base = {root}/mail
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{gid}
+virtual_transport = virtual:
 local_transport = discard:
 default_transport = discard:
 relay_transport = discard:
@@ -63,6 +67,7 @@ bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 discard unix - - n - - discard
+virtual unix - n n - - virtual
 error unix - - n - - error
 retry unix - - n - - error
 proxymap unix - - n - - proxymap
@@ -115,13 +120,20 @@ class PrivatePostfix:
     def config(self):
         return os.path.join(self.root, "etc")
 
+    @property
+    def mail(self):
+        return os.path.join(self.root, "mail")
+
     def start(self):
         os.chmod(self.root, 0o755)
         for folder in ("etc", "queue", "data"):
             os.makedirs(os.path.join(self.root, folder), exist_ok=True)
         shutil.chown(os.path.join(self.root, "data"), "postfix", "postfix")
+        os.makedirs(self.mail, exist_ok=True)
+        nobody = pwd.getpwnam("nobody")
+        os.chown(self.mail, nobody.pw_uid, nobody.pw_gid)
         with open(os.path.join(self.config, "main.cf"), "w", encoding="utf-8") as out:
-            text = MAIN_CF.format(root=self.root)
+            text = MAIN_CF.format(root=self.root, uid=nobody.pw_uid, gid=nobody.pw_gid)
             out.write("".join(line + "\n" for line in text.splitlines() if line.split(" =")[0] not in self.settings))
             for name, value in self.settings.items():
                 out.write(f"{name} = {value}\n")
@@ -143,6 +155,23 @@ class PrivatePostfix:
                 return text.read()
         except OSError:
             return ""
+
+    def delivered(self, user):
+        """The messages in a user's maildir, oldest first."""
+        folder = os.path.join(self.mail, user, "new")
+        paths = [os.path.join(folder, name) for name in os.listdir(folder)] if os.path.isdir(folder) else []
+        texts = []
+        for path in sorted(paths, key=lambda path: os.stat(path).st_mtime_ns):
+            with open(path, encoding="utf-8", errors="replace") as text:
+                texts.append(text.read())
+        return texts
+
+    def wait_delivered(self, user, words):
+        """The first message for a user that has these words, as soon as it is there."""
+        return wait_until(lambda: next((text for text in self.delivered(user) if words in text), None), f"{user} gets {words!r}: {self.log()[-3000:]}")
+
+    def is_held(self, queue_id):
+        return os.path.exists(os.path.join(self.root, "queue", "hold", queue_id))
 
     def stop(self, keep_files=False):
         if self.master is not None and self.master.poll() is None:
