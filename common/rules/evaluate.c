@@ -77,6 +77,8 @@ static Logic decide_statement(Run *run, const Statement *statement) {
     logic = condition_decide(run, condition);
     if (logic.truth != TRUTH_OPEN && run->evaluation->wanted_count > mark.wanted)
       ask_back(run, &mark);
+    if (logic.truth == TRUTH_UNKNOWN)
+      run_tell_failures(run, logic.failures);
   }
   if (run->trace != NULL)
     trace_statement(run, statement, logic);

@@ -169,6 +169,8 @@ LookupState lookup_text(Run *run, Slice *text, const Failure **failures);
 void ask_stateful(Run *run);
 /* A failure that is told in the verdict. */
 const Failure *run_failure(Run *run, Slice lookup, Slice reason, ErrorBehaviour on_error);
+/* What made a condition unknown; it may come with a variable from an earlier phase. */
+void run_tell_failures(Run *run, const Failure *failures);
 void questions_begin_run(Evaluation *evaluation);
 /* The holdings, made when first needed. */
 Holdings *evaluation_holdings(Evaluation *evaluation);

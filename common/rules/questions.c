@@ -131,20 +131,30 @@ void ask_stateful(Run *run) {
 
 /* ---- failures ---- */
 
-const Failure *run_failure(Run *run, Slice lookup, Slice reason, ErrorBehaviour on_error) {
-  Failure *failure = ARENA_NEW(run->arena, Failure);
-  *failure = (Failure){NULL, lookup, reason, (uint8_t)on_error};
+static void tell_failure(Run *run, const Failure *failure) {
   for (const Failure *told = run->failures; told != NULL; told = told->next) {
-    if (slice_equal(told->lookup, lookup) && slice_equal(told->reason, reason))
-      return failure;
+    if (slice_equal(told->lookup, failure->lookup) && slice_equal(told->reason, failure->reason))
+      return;
   }
   Failure *copy = ARENA_NEW(run->arena, Failure);
   *copy = *failure;
+  copy->next = NULL;
   if (run->failures == NULL)
     run->failures_tail = &run->failures;
   *run->failures_tail = copy;
   run->failures_tail = &copy->next;
+}
+
+const Failure *run_failure(Run *run, Slice lookup, Slice reason, ErrorBehaviour on_error) {
+  Failure *failure = ARENA_NEW(run->arena, Failure);
+  *failure = (Failure){NULL, lookup, reason, (uint8_t)on_error};
+  tell_failure(run, failure);
   return failure;
+}
+
+void run_tell_failures(Run *run, const Failure *failures) {
+  for (; failures != NULL; failures = failures->next)
+    tell_failure(run, failures);
 }
 
 static const Failure *lookup_failure(Run *run, const ResourceUse *use, const char *reason) {

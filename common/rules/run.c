@@ -142,6 +142,7 @@ bool run_unknown_condition(Run *run, const Rule *rule, const Failure *failures) 
 
 /* What could not be read might have said OK: that leaves the same doubt as an unknown accept. */
 void run_unknown(Run *run, const Rule *rule, const Value *value) {
+  run_tell_failures(run, value->as.failures);
   if (unknown_behaviour(rule->on_error, value->as.failures) == ON_ERROR_TEMPFAIL) {
     fail_rule(run, rule);
   } else if (!rule->observe) {

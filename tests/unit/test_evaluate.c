@@ -1,6 +1,7 @@
 /*
  * test_evaluate.c: rules text, facts and scripted answers give this verdict, and ask this.
  */
+#include "common/rules/trace.h"
 #include "tests/unit/rules_fixture.h"
 #include "tests/unit/unit.h"
 
@@ -243,6 +244,89 @@ START_TEST(runs_share_their_memory) {
 }
 END_TEST
 
+/* An argument is read before perform and by it: what it matches itself must not show in its own captures. */
+START_TEST(arguments_read_what_the_condition_captured) {
+  Fixture *fixture = load("[a] set session.x = (\"{1}\" == \"m\" and helo_name ~ /^m(x)/) if client_name ~ /^(m)/");
+  (void)fixture_run(fixture, PHASE_RCPT);
+  ck_assert_str_eq(fixture_variable(fixture, "session.x"), "true");
+  fixture_free(fixture);
+}
+END_TEST
+
+static const Regex *first_regex(const Ruleset *ruleset) {
+  return ruleset->phases[PHASE_RCPT].statements[0].condition->as.regex;
+}
+
+/* Machine code has limits of another kind (its stack is 32 KB): within them it says the same, past them it is unknown too. */
+START_TEST(compiled_regex_says_the_same) {
+  static const struct {
+    int length;
+    const char *told;
+  } rows[] = {{100, "pass a"}, {3000, "pass; failed regex /^(?:[a-z]|\\d)+x$/: match limit exceeded"}};
+  Fixture *fixture = load("[a] pass if sasl_username ~ /^(?:[a-z]|\\d)+x$/");
+  for (int compiled = 0; compiled < 2; compiled++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+      g_autofree char *text = g_strnfill((gsize)rows[i].length, 'x');
+      ck_assert(session_set(fixture_session(fixture), FACT_SASL_USERNAME, slice_from(text)));
+      ck_assert_str_eq(fixture_run(fixture, PHASE_RCPT), rows[i].told);
+    }
+    const Regex *regex = first_regex(fixture_ruleset(fixture));
+    (void)pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE); /* where there is no JIT, the interpreter is asked twice */
+  }
+  fixture_free(fixture);
+}
+END_TEST
+
+/* ---- what a trace is told ---- */
+
+typedef struct Recorder {
+  Trace trace; /* first */
+  GString *told;
+} Recorder;
+
+static void record_begin(Trace *trace, Phase phase) {
+  g_string_printf(((Recorder *)trace)->told, "begin %s", phase_name(phase));
+}
+
+static void record_statement(Trace *trace, const Statement *statement, const Value *condition, bool decided) {
+  static const char *const states[] = {"unset", "set", "unknown", "open"};
+  const char *state = condition->state == VALUE_SET ? (condition->as.truth ? "true" : "false") : states[condition->state];
+  Slice id = statement->kind == STATEMENT_RULE ? statement->rule->id : SLICE_LITERAL("when");
+  g_string_append_printf(((Recorder *)trace)->told, "; %.*s %s%s", SLICE_ARGS(id), state, decided ? "" : " (not decided)");
+}
+
+static void record_expression(Trace *trace, const Expression *expression, const Value *value) {
+  g_autoptr(Arena) arena = arena_new(0);
+  Slice text = value_format(arena, value);
+  if (expression->kind == EXPRESSION_FACT)
+    g_string_append_printf(((Recorder *)trace)->told, "; fact %.*s", SLICE_ARGS(text));
+}
+
+static void record_lookup(Trace *trace, const ResourceUse *use, const Value *keys, const Question *question, const Answer *answer,
+                          const ResourceAnswer *result) {
+  (void)keys;
+  g_string_append_printf(((Recorder *)trace)->told, "; %.*s %s %s %d", SLICE_ARGS(use->label), question != NULL ? question->key : "-",
+                         answer != NULL ? "answered" : "-", result->state);
+}
+
+static void record_performed(Trace *trace, const Rule *rule) {
+  g_string_append_printf(((Recorder *)trace)->told, "; did %.*s", SLICE_ARGS(rule->id));
+}
+
+START_TEST(tells_the_trace) {
+  Recorder recorder = {{record_begin, record_statement, record_expression, record_lookup, record_performed}, g_string_new(NULL)};
+  EvaluationOptions options = {.trace = &recorder.trace};
+  Fixture *fixture = load("when client_port == 2525 { [a] log \"a\" if client_address in zen\n[b] pass if sender in bad }");
+  fixture_script(fixture, "zen 192.0.2.1 = 127.0.0.2");
+  (void)fixture_run_with(fixture, PHASE_RCPT, &options);
+  ck_assert_str_eq(recorder.told->str,
+                   "begin rcpt; fact 2525; when true; fact 192.0.2.1; dnslist zen zen 192.0.2.1 answered 0; a true; did a; "
+                   "fact ann@example.org; table bad bad ann@example.org answered 1; b false");
+  g_string_free(recorder.told, TRUE);
+  fixture_free(fixture);
+}
+END_TEST
+
 static void add_tests(TCase *tests) {
   tcase_add_loop_test(tests, gives_the_verdict, 0, G_N_ELEMENTS(verdict_cases));
   tcase_add_loop_test(tests, takes_the_branch, 0, G_N_ELEMENTS(branch_cases));
@@ -253,6 +337,9 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, here_only_stops);
   tcase_add_test(tests, observe_all_keeps_variables);
   tcase_add_test(tests, runs_share_their_memory);
+  tcase_add_test(tests, arguments_read_what_the_condition_captured);
+  tcase_add_test(tests, compiled_regex_says_the_same);
+  tcase_add_test(tests, tells_the_trace);
 }
 
 UNIT_MAIN("evaluate", add_tests)

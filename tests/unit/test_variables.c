@@ -83,6 +83,22 @@ START_TEST(unknown_unset_and_set_again) {
 }
 END_TEST
 
+/* What failed is told by the phase whose rule could not be decided, also when it was asked in an earlier one. */
+START_TEST(unknown_tells_what_failed_earlier) {
+  Fixture *fixture = fixture_new(
+      "table names of string -> string from ahead \"names\" on error tempfail\n"
+      "at helo { set session.x = names[\"k\"] }\n"
+      "at mail { [a] reject 550 5.7.1 \"x\" if session.x == \"v\" }\n");
+  fixture_facts(fixture, "helo_name=mx.example.net");
+  fixture_script(fixture, "names k = failed");
+  (void)fixture_run(fixture, PHASE_HELO);
+  ck_assert_str_eq(fixture_run(fixture, PHASE_MAIL),
+                   "tempfail 451 4.3.0 a \"temporary failure: try again later\" by failure; failed table names: scripted");
+  ck_assert_str_eq(fixture_asked(fixture), "");
+  fixture_free(fixture);
+}
+END_TEST
+
 /* Each run starts with what there was when the phase began. */
 START_TEST(runs_start_anew) {
   Fixture *fixture = fixture_new(
@@ -155,6 +171,7 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, keep_their_texts);
   tcase_add_test(tests, may_be_set_from_themselves);
   tcase_add_test(tests, unknown_unset_and_set_again);
+  tcase_add_test(tests, unknown_tells_what_failed_earlier);
   tcase_add_test(tests, runs_start_anew);
   tcase_add_test(tests, long_texts_are_cut);
   tcase_add_test(tests, session_goes_on_by_name);
