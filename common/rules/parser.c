@@ -12,7 +12,7 @@
 /* A line that begins with one of these continues the line before. */
 static const char *const CONTINUATIONS[] = {"if", "unless", "and", "or", "on", "default"};
 
-static bool continues_line(const Token *token) {
+bool token_continues_line(const Token *token) {
   for (size_t i = 0; token->kind == TOKEN_WORD && token->reserved && i < G_N_ELEMENTS(CONTINUATIONS); i++) {
     if (slice_equal(token->text, slice_from(CONTINUATIONS[i]))) {
       return true;
@@ -23,7 +23,7 @@ static bool continues_line(const Token *token) {
 
 TokenKind parser_kind(const Parser *parser) {
   const Token *token = &parser->token;
-  if (token->kind == TOKEN_END || !token->starts_line || parser->line_begun || parser->free_lines > 0 || continues_line(token)) {
+  if (token->kind == TOKEN_END || !token->starts_line || parser->line_begun || parser->free_lines > 0 || token_continues_line(token)) {
     return token->kind;
   }
   return TOKEN_LINE_END;
@@ -68,8 +68,13 @@ bool parser_at_end_of_line(const Parser *parser) {
   return kind == TOKEN_LINE_END || kind == TOKEN_END;
 }
 
+/* One token is told once: what is wrong with it for an expression is wrong with it for all around that. */
 static Diagnostic *tell_unexpected(Parser *parser) {
   TokenKind kind = parser_kind(parser);
+  if (parser->told_token == &parser->lexer.source->text.data[parser->token.span.offset]) {
+    return NULL;
+  }
+  parser->told_token = &parser->lexer.source->text.data[parser->token.span.offset];
   SourceSpan span = parser->token.span;
   SourceSpan behind = source_span(parser->lexer.source, parser->previous.offset + parser->previous.length,
                                   parser->previous.offset + parser->previous.length);
@@ -170,7 +175,11 @@ const char *parser_nearest(Parser *parser, Slice word, const char *const *names)
 }
 
 bool parser_enter(Parser *parser) {
+  if (parser->nesting >= LIMIT_NESTING && parser->nesting_told) {
+    return false;
+  }
   if (parser->nesting >= LIMIT_NESTING) {
+    parser->nesting_told = true;
     parser_error(parser, parser->token.span, "fewer levels: a set, a table, or a define for the inner part", "nested more than %d deep",
                  LIMIT_NESTING);
     return false;
@@ -227,6 +236,7 @@ static void parse_declarations(Parser *parser) {
   Declaration **link = &parser->file->declarations;
   while (parser->token.kind != TOKEN_END) {
     parser_begin_line(parser);
+    parser->nesting_told = false;
     Declaration *declaration = parse_declaration(parser);
     if (declaration != NULL) {
       *link = declaration;

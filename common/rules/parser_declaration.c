@@ -268,7 +268,7 @@ static bool parse_at(Parser *parser, Declaration *declaration) {
   } while (good && parser_accept(parser, TOKEN_COMMA));
   const char *expected = "\",\" and another phase, \"when\" and a condition, or \"{\" and the statements";
   if (good && parser_accept_word(parser, "when")) {
-    declaration->condition = parse_expression(parser);
+    declaration->condition = parse_when_condition(parser);
     good = declaration->condition != NULL;
     expected = "\"{\" and the statements, or an operator";
   }
@@ -299,7 +299,7 @@ static void tell_no_declaration(Parser *parser) {
   const char *what = "include, table, dnslist, define or at PHASE { ... }";
   if (token->kind == TOKEN_CLOSE_BRACE) {
     parser_error(parser, token->span, NULL, "a \"}\" that closes nothing");
-  } else if (token->kind == TOKEN_OPEN_BRACKET || (token->kind == TOKEN_WORD && word_begins_action(token->text))) {
+  } else if (token_begins_statement(token)) {
     (void)parser_unexpected(parser, "a declaration; statements stand in a block: at PHASE { ... }");
   } else if (token->kind == TOKEN_WORD) {
     parser_error(parser, token->span, arena_printf(parser->arena, "%s%s", what, parser_nearest(parser, token->text, DECLARATIONS)),

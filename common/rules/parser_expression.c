@@ -51,10 +51,10 @@ static Node *node_binary(Parser *parser, NodeKind kind, Node *left, Node *right)
   return deepen(parser, node, left->depth > right->depth ? left : right);
 }
 
-/* What opens at `open` was not closed where it had to be. */
+/* What opens at `open` was not closed where it had to be. On one line that can be seen. */
 static void tell_unclosed(Parser *parser, SourceSpan open, const char *expected, const char *opened) {
   Diagnostic *diagnostic = parser_unexpected(parser, "%s", expected);
-  if (diagnostic != NULL) {
+  if (diagnostic != NULL && (parser->token.starts_line || parser->token.kind == TOKEN_END)) {
     diagnostic_also(parser->diagnostics, diagnostic, open, "%s", opened);
   }
 }

@@ -33,12 +33,14 @@ typedef struct Parser {
   const OpenFile *open_file;
   RulesFile *file; /* NULL inside templates */
   Lexer lexer;
-  Token token;         /* the one to look at; ask parser_kind() for its kind */
-  SourceSpan previous; /* the token before it */
-  bool line_begun;     /* `token` starts a line that has been begun on purpose */
-  unsigned free_lines; /* open parentheses and sets: lines break freely */
-  unsigned open_sets;  /* braces of sets that are open */
-  unsigned nesting;    /* of the parser's own recursion */
+  Token token;            /* the one to look at; ask parser_kind() for its kind */
+  SourceSpan previous;    /* the token before it */
+  bool line_begun;        /* `token` starts a line that has been begun on purpose */
+  unsigned free_lines;    /* open parentheses and sets: lines break freely */
+  unsigned open_sets;     /* braces of sets that are open */
+  unsigned nesting;       /* of the parser's own recursion */
+  bool nesting_told;      /* in this declaration */
+  const char *told_token; /* where the last unexpected token was told */
 } Parser;
 
 /* parser.c */
@@ -63,6 +65,8 @@ void parser_leave(Parser *parser);
 bool parser_at_end_of_line(const Parser *parser);
 /* At the start of one: its first token counts as begun. */
 void parser_begin_line(Parser *parser);
+/* A word that, at the start of a line, continues the line before. */
+bool token_continues_line(const Token *token);
 bool word_is_declaration(Slice word);
 /* A name for something new: no dots, no reserved word. `what` it names: "a table". */
 bool parser_new_name(Parser *parser, const char *what, Slice *name, SourceSpan *span);
@@ -85,6 +89,10 @@ bool parse_on_error(Parser *parser, ErrorBehaviour *behaviour, SourceSpan *span)
 bool parse_block(Parser *parser, const char *what, StatementNode **first);
 /* After an error in front of a block: goes to the '{' that ends the line, so that the block is read. Then as parse_block. */
 void parse_block_after_error(Parser *parser, StatementNode **first);
+/* The condition of `when`: a '{' here is the block already. */
+Node *parse_when_condition(Parser *parser);
+/* Whether a line that starts with this token is more likely a statement than the next entry of a set. */
+bool token_begins_statement(const Token *token);
 /* parser_action.c: the name of an action and what follows it, up to its modifiers. */
 ActionNode *parse_action(Parser *parser);
 /* True for the first word of an action's name. */

@@ -10,7 +10,7 @@ static bool begins_declaration(const Token *token) {
 }
 
 /* Whether a line that starts with this token is more likely a statement than the next entry of a set. */
-static bool begins_statement(const Token *token) {
+bool token_begins_statement(const Token *token) {
   if (token->kind != TOKEN_WORD) {
     return token->kind == TOKEN_OPEN_BRACKET;
   }
@@ -22,7 +22,7 @@ static bool begins_statement(const Token *token) {
 
 /* A line that starts with anything else is the rest of what was wrong. */
 static bool may_begin_statement(const Token *token) {
-  return token->kind == TOKEN_WORD || token->kind == TOKEN_OPEN_BRACKET;
+  return (token->kind == TOKEN_WORD && !token_continues_line(token)) || token->kind == TOKEN_OPEN_BRACKET;
 }
 
 /* Nothing is open any more: the parser is at the level of statements again. */
@@ -43,7 +43,7 @@ static void skip_statement(Parser *parser) {
   for (bool first = true; parser->token.kind != TOKEN_END; first = false) {
     const Token *token = &parser->token;
     bool new_line = token->starts_line && !(first && parser->line_begun);
-    if (begins_declaration(token) || (new_line && (braces == 0 ? may_begin_statement(token) : begins_statement(token)))) {
+    if (begins_declaration(token) || (new_line && (braces == 0 ? may_begin_statement(token) : token_begins_statement(token)))) {
       break;
     }
     if (token->kind == TOKEN_CLOSE_BRACE && braces-- == 0) {
@@ -133,11 +133,19 @@ static bool parse_rule(Parser *parser, StatementNode *statement) {
   return statement->action != NULL && parse_modifiers(parser, statement);
 }
 
+Node *parse_when_condition(Parser *parser) {
+  if (parser_kind(parser) == TOKEN_OPEN_BRACE) {
+    (void)parser_unexpected(parser, "a condition");
+    return NULL;
+  }
+  return parse_expression(parser);
+}
+
 /* Reads `when`'s condition and block. False when the block could not be found. */
 static bool parse_branch(Parser *parser, BranchNode *branch, bool conditional) {
   SourceSpan start = parser->previous;
   if (conditional) {
-    branch->condition = parse_expression(parser);
+    branch->condition = parse_when_condition(parser);
   }
   if (conditional && branch->condition == NULL) {
     parse_block_after_error(parser, &branch->body);
@@ -205,29 +213,54 @@ static bool tell_bad_start(Parser *parser) {
   return false;
 }
 
+/* A `when` that is too deep: past its last '}'. */
+static void skip_when(Parser *parser) {
+  unsigned braces = 0;
+  parser->lexer.quiet = true;
+  while (parser->token.kind != TOKEN_END && !begins_declaration(&parser->token)) {
+    Token token = parser_advance(parser);
+    braces += token.kind == TOKEN_OPEN_BRACE;
+    braces -= token.kind == TOKEN_CLOSE_BRACE && braces > 0;
+    if (braces == 0 && token.kind == TOKEN_CLOSE_BRACE && !parser_is_word(parser, "else")) {
+      break;
+    }
+  }
+  parser->lexer.quiet = false;
+}
+
+static StatementNode *parse_nested_when(Parser *parser, StatementNode *statement) {
+  if (!parser_enter(parser)) {
+    skip_when(parser);
+    return NULL;
+  }
+  bool good = parse_when(parser, statement);
+  parser_leave(parser);
+  if (!good) {
+    skip_statement(parser);
+    return NULL;
+  }
+  return statement;
+}
+
 /*
  * SYNTAX: statement := rule | when
  */
 static StatementNode *parse_statement(Parser *parser) {
   SourceSpan start = parser->token.span;
   StatementNode *statement = ARENA_NEW(parser->arena, StatementNode);
-  bool good;
-  if (tell_bad_start(parser)) {
+  if (parser_is_word(parser, "when")) {
+    statement = parse_nested_when(parser, statement);
+  } else if (tell_bad_start(parser)) {
     (void)parser_advance(parser);
-    good = false;
-  } else if (parser_is_word(parser, "when")) {
-    good = parser_enter(parser) && (parse_when(parser, statement) || (parser_leave(parser), false));
-    if (good) {
-      parser_leave(parser);
-    }
-  } else {
-    good = parse_rule(parser, statement);
-  }
-  if (!good) {
+    skip_statement(parser);
+    return NULL;
+  } else if (!parse_rule(parser, statement)) {
     skip_statement(parser);
     return NULL;
   }
-  statement->span = source_span_join(start, parser->previous);
+  if (statement != NULL) {
+    statement->span = source_span_join(start, parser->previous);
+  }
   return statement;
 }
 
@@ -243,7 +276,9 @@ static void parse_statements(Parser *parser, SourceSpan open, StatementNode **fi
     if (parser->token.kind == TOKEN_END || begins_declaration(&parser->token)) {
       parser_begin_line(parser);
       Diagnostic *diagnostic = parser_unexpected(parser, "\"}\"");
-      diagnostic_also(parser->diagnostics, diagnostic, open, "the block that starts here is not closed");
+      if (diagnostic != NULL) {
+        diagnostic_also(parser->diagnostics, diagnostic, open, "the block that starts here is not closed");
+      }
       return;
     }
     parser_begin_line(parser);
@@ -272,7 +307,7 @@ void parse_block_after_error(Parser *parser, StatementNode **first) {
   parser->lexer.quiet = true;
   while (parser->token.kind != TOKEN_END) {
     const Token *token = &parser->token;
-    if (begins_declaration(token) || (parser_at_end_of_line(parser) && (braces == 0 || begins_statement(token)))) {
+    if (begins_declaration(token) || (parser_at_end_of_line(parser) && (braces == 0 || token_begins_statement(token)))) {
       break;
     }
     Token passed = parser_advance(parser);

@@ -110,12 +110,12 @@ bool parse_plain_string(Parser *parser, const char *what, Slice *text, SourceSpa
     return false;
   }
   Token token = parser_advance(parser);
+  size_t errors = diagnostics_error_count(parser->diagnostics);
   const Node *node = read_string(parser, &token, what);
   *span = token.span;
   *text = node->items != NULL ? node->items->text : slice_make("", 0);
-  if (slice_is_empty(*text)) {
+  if (slice_is_empty(token.text)) {
     parser_error(parser, token.span, what, "an empty string");
-    return false;
   }
-  return true;
+  return diagnostics_error_count(parser->diagnostics) == errors;
 }
