@@ -137,8 +137,11 @@ bool statement_is_allow(const ModelStatement *statement);
 bool body_holds_allow(const ModelStatement *body, size_t count);
 bool body_has_rules(const ModelStatement *body, size_t count);
 
-/* run_reference.c: all steps, one look-up after the other: what came of it as text. */
-char *reference_run(const Model *model);
+/*
+ * run_reference.c: all steps, one look-up after the other: what came of it as text. `reached` gets, for each step, the look-ups of class REACHED that
+ * were read (1 << (table * MODEL_KEYS + key)): no others may be asked.
+ */
+char *reference_run(const Model *model, guint32 reached[MODEL_STEPS]);
 
 /* run_program.c */
 typedef struct ModelProgram ModelProgram;

@@ -34,6 +34,7 @@ typedef struct Reference {
   Phase phase;
   bool asked[MODEL_TABLES * MODEL_KEYS];
   GString *stateful;
+  guint32 reached;
   bool ended, refused, doubt;
   char *verdict;
   /* of a statement: */
@@ -60,6 +61,8 @@ static Result look_up(Reference *reference, int table, const Result *key) {
   int event = table * MODEL_KEYS + number;
   if (from->lookup_class == LOOKUP_STATEFUL && !reference->asked[event])
     return (Result){R_OPEN, 0, false, 0, event};
+  if (from->lookup_class == LOOKUP_REACHED)
+    reference->reached |= 1u << event;
   const ModelAnswer *answer = &from->answers[number];
   if (answer->state == ANSWER_FAILED)
     return (Result){R_UNKNOWN, 0, false, 1u << table, 0};
@@ -502,12 +505,15 @@ static void run_step(Reference *reference, int phase) {
     end_recipient(reference);
 }
 
-char *reference_run(const Model *model) {
+char *reference_run(const Model *model, guint32 reached[MODEL_STEPS]) {
   Reference reference = {.model = model, .out = g_string_new(NULL), .stateful = g_string_new(NULL)};
   for (int i = 0; i < MODEL_VARIABLES; i++)
     reference.variables[i] = (Result){R_UNSET, 0, false, 0, 0};
-  for (int step = 0; step < MODEL_STEPS; step++)
+  for (int step = 0; step < MODEL_STEPS; step++) {
+    reference.reached = 0;
     run_step(&reference, model_steps[step]);
+    reached[step] = reference.reached;
+  }
   g_string_free(reference.stateful, TRUE);
   g_free(reference.verdict);
   return g_string_free(reference.out, FALSE);

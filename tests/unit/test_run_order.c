@@ -1,8 +1,9 @@
 /*
  * test_run_order.c: the property of the run model: any order in which answers arrive gives what asking one after the other gives.
  *
- * Random rulesets (run_model.h) go through a session of mail, rcpt, rcpt, data: by the simple evaluator of run_reference.c, and by the real one with
- * the answers coming in several orders. Compared are outcome, rule, failure, effects in order, variables, scores and the sequence of stateful look-ups.
+ * Random rulesets (run_model.h) go through a session of mail, rcpt, rcpt, data: by the simple evaluator of run_reference.c, and by the real one
+ * with the answers coming in several orders. Compared are outcome, rule, failure, effects in order, variables, scores and the sequence of stateful
+ * look-ups. Look-ups of class REACHED may only be asked where the simple evaluator reads them too.
  *
  * MAILREEVE_SEED=N starts at that seed (a failure prints it), MAILREEVE_ROUNDS=N takes that many rulesets.
  */
@@ -10,10 +11,12 @@
 #include "common/base/limits.h"
 #include "tests/unit/unit.h"
 
-typedef enum Order { ORDER_ALL_AT_ONCE, ORDER_FIRST_FIRST, ORDER_LAST_FIRST, ORDER_RANDOM, ORDER_RANDOM_BATCHES } Order;
-enum { ORDER_COUNT = ORDER_RANDOM_BATCHES + 1, DEFAULT_ROUNDS = 5000 };
+/* DEADLINE: random, until the deadline comes. Not compared. */
+typedef enum Order { ORDER_ALL_AT_ONCE, ORDER_FIRST_FIRST, ORDER_LAST_FIRST, ORDER_RANDOM, ORDER_RANDOM_BATCHES, ORDER_DEADLINE } Order;
+enum { ORDER_COUNT = ORDER_DEADLINE + 1, DEFAULT_ROUNDS = 5000 };
 
-static const char *const order_names[ORDER_COUNT] = {"all at once", "first first", "last first", "random", "random batches"};
+static const char *const order_names[ORDER_COUNT] = {"all at once", "first first",    "last first",
+                                                     "random",      "random batches", "until the deadline"};
 
 typedef struct Trial {
   const Model *model;
@@ -28,9 +31,12 @@ typedef struct Trial {
 /* ---- one phase ---- */
 
 typedef struct Asking {
+  const Model *model;
   GPtrArray *out;  /* questions without an answer */
   GPtrArray *ever; /* all that were asked */
   GString *stateful;
+  guint32 may_reach; /* look-ups of class REACHED that may be asked */
+  bool reached_more;
 } Asking;
 
 static void take_wanted(Evaluation *evaluation, Asking *asking) {
@@ -41,9 +47,12 @@ static void take_wanted(Evaluation *evaluation, Asking *asking) {
       g_assert(!question_equal(wanted[i], asking->ever->pdata[j]));
     g_ptr_array_add(asking->ever, wanted[i]);
     g_ptr_array_add(asking->out, wanted[i]);
+    const ModelTable *table = wanted[i]->backend_self;
+    int bit = (int)(table - asking->model->tables) * MODEL_KEYS + wanted[i]->key[wanted[i]->key_length - 1] - '0';
+    if (wanted[i]->lookup_class == LOOKUP_REACHED && (asking->may_reach & (1u << bit)) == 0)
+      asking->reached_more = true;
     if (wanted[i]->lookup_class != LOOKUP_STATEFUL)
       continue;
-    const ModelTable *table = wanted[i]->backend_self;
     g_string_append_printf(asking->stateful, " %s:%c", table->name, wanted[i]->key[wanted[i]->key_length - 1]);
   }
   guint stateful = 0, ahead = 0;
@@ -77,6 +86,15 @@ static void give_some(const Trial *trial, Evaluation *evaluation, Asking *asking
       return;
     case ORDER_RANDOM:
       give(evaluation, asking, (guint)g_rand_int_range(trial->random, 0, (gint32)asking->out->len));
+      return;
+    case ORDER_DEADLINE:
+      if (g_rand_int_range(trial->random, 0, 3) == 0) {
+        evaluation_expire(evaluation, "no answer");
+        g_assert(!evaluation_is_waiting(evaluation));
+        g_assert(evaluation_run(evaluation) == EVALUATION_DECIDED);
+      } else {
+        give(evaluation, asking, (guint)g_rand_int_range(trial->random, 0, (gint32)asking->out->len));
+      }
       return;
     case ORDER_RANDOM_BATCHES:
       break;
@@ -114,10 +132,10 @@ static void append_variable(const Trial *trial, GString *out, const Value *value
   }
 }
 
-static bool run_phase_of(Trial *trial, Phase phase) {
+static bool run_phase_of(Trial *trial, Phase phase, guint32 may_reach) {
   g_autoptr(Arena) arena = arena_new(0);
   Evaluation *evaluation = evaluation_new(arena, model_program_ruleset(trial->program), phase, trial->session, trial->variables, NULL);
-  Asking asking = {g_ptr_array_new(), g_ptr_array_new(), g_string_new(NULL)};
+  Asking asking = {trial->model, g_ptr_array_new(), g_ptr_array_new(), g_string_new(NULL), may_reach, false};
   while (evaluation_run(evaluation) == EVALUATION_WAITS) {
     take_wanted(evaluation, &asking);
     g_assert(evaluation_is_waiting(evaluation));
@@ -128,6 +146,8 @@ static bool run_phase_of(Trial *trial, Phase phase) {
   append_effects(trial->out, verdict);
   g_string_append_printf(trial->out, "  %s %d %.*s%s\n  stateful%s\n", outcome_name(verdict->outcome), verdict->reply.code,
                          SLICE_ARGS(verdict->rule), verdict->by_failure ? " by failure" : "", asking.stateful->str);
+  if (asking.reached_more)
+    g_string_append(trial->out, "  asked a look-up that is not reached\n");
   evaluation_commit(evaluation);
   bool refused = verdict_refuses(verdict);
   g_ptr_array_free(asking.out, TRUE);
@@ -152,7 +172,7 @@ static void set_facts(const Model *model, Session *session) {
   }
 }
 
-static char *real_run(const Model *model, Order order, guint32 seed) {
+static char *real_run(const Model *model, Order order, guint32 seed, const guint32 reached[MODEL_STEPS]) {
   Trial trial = {.model = model, .order = order, .out = g_string_new(NULL)};
   trial.program = model_program_new(model);
   trial.random = g_rand_new_with_seed(seed);
@@ -162,7 +182,7 @@ static char *real_run(const Model *model, Order order, guint32 seed) {
   set_facts(model, trial.session);
   for (int step = 0; step < MODEL_STEPS; step++) {
     Phase phase = model_phase_of[model_steps[step]];
-    bool refused = run_phase_of(&trial, phase);
+    bool refused = run_phase_of(&trial, phase, reached[step]);
     for (int i = 0; i < MODEL_VARIABLES; i++) {
       Value value = variables_get(trial.variables, ruleset->variables[i]);
       g_string_append_printf(trial.out, "  v%d=", i);
@@ -186,8 +206,9 @@ static char *real_run(const Model *model, Order order, guint32 seed) {
 /* ---- comparing, shrinking ---- */
 
 static bool differs(const Model *model, Order order, guint32 seed) {
-  g_autofree char *expected = reference_run(model);
-  g_autofree char *found = real_run(model, order, seed);
+  guint32 reached[MODEL_STEPS];
+  g_autofree char *expected = reference_run(model, reached);
+  g_autofree char *found = real_run(model, order, seed, reached);
   return strcmp(expected, found) != 0;
 }
 
@@ -230,8 +251,9 @@ static void fail_with(Model *model, Order order, guint32 seed) {
   while (shrink_once(model, order, seed))
     continue;
   g_autofree char *rules = model_print(model);
-  g_autofree char *expected = reference_run(model);
-  g_autofree char *found = real_run(model, order, seed);
+  guint32 reached[MODEL_STEPS];
+  g_autofree char *expected = reference_run(model, reached);
+  g_autofree char *found = real_run(model, order, seed, reached);
   ck_abort_msg("MAILREEVE_SEED=%u, answers come %s\n%s\n-- one after the other:\n%s-- found:\n%s", seed, order_names[order], rules,
                expected, found);
 }
@@ -247,9 +269,10 @@ START_TEST(any_order_gives_the_same) {
   guint32 rounds = from_environment("MAILREEVE_ROUNDS", DEFAULT_ROUNDS);
   for (guint32 seed = first; seed < first + rounds; seed++) {
     Model *model = model_new(seed);
-    g_autofree char *expected = reference_run(model);
+    guint32 reached[MODEL_STEPS];
+    g_autofree char *expected = reference_run(model, reached);
     for (Order order = ORDER_ALL_AT_ONCE; order <= ORDER_RANDOM_BATCHES; order++) {
-      g_autofree char *found = real_run(model, order, seed);
+      g_autofree char *found = real_run(model, order, seed, reached);
       if (strcmp(expected, found) != 0)
         fail_with(model, order, seed);
     }
@@ -258,7 +281,20 @@ START_TEST(any_order_gives_the_same) {
 }
 END_TEST
 
+/* After the deadline the next run decides, whatever is out. */
+START_TEST(deadline_always_decides) {
+  for (guint32 seed = 1; seed <= 1000; seed++) {
+    Model *model = model_new(seed);
+    guint32 reached[MODEL_STEPS] = {G_MAXUINT32, G_MAXUINT32, G_MAXUINT32, G_MAXUINT32};
+    g_autofree char *found = real_run(model, ORDER_DEADLINE, seed, reached);
+    ck_assert_ptr_nonnull(strstr(found, "data\n"));
+    model_free(model);
+  }
+}
+END_TEST
+
 static void add_tests(TCase *tests) {
+  tcase_add_test(tests, deadline_always_decides);
   tcase_add_test(tests, any_order_gives_the_same);
 }
 
