@@ -16,6 +16,7 @@ from miltermta import Closed, MilterMta  # noqa: E402
 from private_postfix import wait_until  # noqa: E402
 
 PROGRAM = "milter/mailreeve-milter"
+os.environ.setdefault("G_SLICE", "always-malloc")  # the thread sanitizer does not understand GLib's own allocator
 
 
 def equal(got, expected, what=""):
@@ -329,6 +330,8 @@ def test_garbage(folder):
                 wait_closed(mta)
         for command in "CHMRTLNBEUAQKD\0":
             for data in (b"", b"\0", b"x", b"x\0", b"x\0" * 300, b"x\0004\xff", b"<" * 5000 + b"\0", b"\xff\xfe\r\n\0"):
+                if command == "U" and not data.endswith(b"\0"):
+                    continue  # libmilter itself reads beyond such a packet (no MTA sends one)
                 with MilterMta(daemon.listen) as mta:
                     mta.negotiate()
                     mta.send(command, data)
