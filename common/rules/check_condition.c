@@ -20,6 +20,28 @@ const Expression *expression_join(Checker *checker, ExpressionKind kind, const E
   return expression_finish(expression);
 }
 
+const Expression *expression_join_all(Checker *checker, ExpressionKind kind, const Expression *const *parts, size_t count,
+                                      const Node *node) {
+  if (count == 1)
+    return parts[0];
+  size_t half = count / 2;
+  const Expression *left = expression_join_all(checker, kind, parts, half, node);
+  return expression_join(checker, kind, left, expression_join_all(checker, kind, parts + half, count - half, node), node);
+}
+
+bool enter_nested(Checker *checker, SourceSpan span) {
+  if (++checker->depth <= LIMIT_NESTING)
+    return true;
+  checker->depth--;
+  Diagnostic *told = diagnostics_error(checker->diagnostics, span, "defines, sets or variables are nested too deeply here, or without end");
+  diagnostic_expected(checker->diagnostics, told, "expected at most %d within one another", LIMIT_NESTING);
+  return false;
+}
+
+void leave_nested(Checker *checker) {
+  checker->depth--;
+}
+
 /* The node of the positive form, for explain: a copy with the operator turned. */
 static const Node *positive(Checker *checker, const Node *node) {
   Node *copy = ARENA_NEW(checker->arena, Node);
@@ -94,16 +116,9 @@ static bool is_ordered(ValueType type) {
   g_assert_not_reached();
 }
 
-/* A plain name that may be one of an enum's: nothing else has it. */
-static bool is_bare_word(Checker *checker, const Node *node) {
-  Fact fact;
-  return node->kind == NODE_NAME && slice_find(node->text, '.') < 0 && !checker_symbol(checker, node->text) &&
-         !fact_from_name(node->text, &fact) && !slice_equal(node->text, SLICE_LITERAL("score"));
-}
-
 /* Read only by position: it has no type of its own. */
 static bool waits_for_type(Checker *checker, const Node *node) {
-  return is_literal(checker, node) || is_bare_word(checker, node);
+  return is_literal(checker, node) || is_bare_word(checker, literal_of(checker, node));
 }
 
 /* Compiles both sides, the one that has a type of its own first. */
@@ -331,11 +346,7 @@ static bool check_regex_sentinel(Checker *checker, const Expression *side, const
 
 const Expression *compile_match(Checker *checker, const Node *node) {
   const Expression *left = compile_expression(checker, node->left, WANTED_ANY);
-  if (node->right->kind != NODE_REGEX) {
-    Diagnostic *told = diagnostics_error(checker->diagnostics, node->right->span, "a regex is expected behind `~`");
-    diagnostic_expected(checker->diagnostics, told, "write /.../");
-    return NULL;
-  }
+  g_assert(node->right->kind == NODE_REGEX); /* the parser takes nothing else behind ~ */
   Regex *regex = compile_regex(checker, node->right);
   if (regex) {
     checker->has_regex = true;
@@ -406,20 +417,22 @@ static const Expression *under_one(Checker *checker, const Expression *left, con
 }
 
 const Expression *compile_under(Checker *checker, const Node *node) {
-  const Expression *left = compile_domain(checker, node->left), *all = NULL;
+  const Expression *left = compile_domain(checker, node->left);
   const Node *right = literal_of(checker, node->right);
   if (right->kind != NODE_SET)
     return under_one(checker, left, node->right, node);
-  bool good = right->items != NULL;
+  g_autoptr(GPtrArray) parts = g_ptr_array_new();
+  bool good = true;
   for (const Node *item = right->items; item; item = item->next) {
     const Expression *one = under_one(checker, left, item, node);
     good &= one != NULL;
-    if (one)
-      all = all ? expression_join(checker, EXPRESSION_OR, all, one, node) : one;
+    g_ptr_array_add(parts, (gpointer)one);
   }
-  if (!right->items)
+  if (!right->items) {
     diagnostics_error(checker->diagnostics, right->span, "this set is empty");
-  return good ? all : NULL;
+    return NULL;
+  }
+  return good ? expression_join_all(checker, EXPRESSION_OR, (const Expression *const *)parts->pdata, parts->len, node) : NULL;
 }
 
 /* is set, is unset */

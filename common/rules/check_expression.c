@@ -86,9 +86,14 @@ bool variable_resolve(Checker *checker, VariableSymbol *variable, SourceSpan spa
     variable->broken = true;
     return false;
   }
+  if (!enter_nested(checker, span)) {
+    variable->broken = true;
+    return false;
+  }
   variable->compiling = true;
   const Expression *value = compile_expression(checker, variable->value, WANTED_ANY);
   variable->compiling = false;
+  leave_nested(checker);
   if (!value || variable->broken) {
     variable->broken = true;
     return false;
@@ -297,6 +302,8 @@ const Expression *compile_define(Checker *checker, Symbol *symbol, const Node *u
     wanted = WANTED_ANY;
   const Expression *expression;
   if (!recall(checker, node, wanted, &expression)) {
+    if (!enter_nested(checker, use ? use->span : symbol->declaration->name_span))
+      return NULL;
     const Node *outer = checker->define_use;
     symbol->compiling = true;
     if (!outer && is_literal(checker, node))
@@ -304,6 +311,7 @@ const Expression *compile_define(Checker *checker, Symbol *symbol, const Node *u
     expression = keep(checker, node, wanted, compile_expression(checker, node, wanted));
     symbol->compiling = false;
     checker->define_use = outer;
+    leave_nested(checker);
   }
   if (expression)
     note_matches(checker, expression);

@@ -68,6 +68,7 @@ struct Checker {
   uint32_t captures;            /* most groups of a regex in its condition */
   bool has_regex, has_dnslist;
   const Node *define_use; /* where the define was named whose literals are being read; NULL: none */
+  unsigned depth;         /* of defines, sets and variables within one another */
   bool has_element;       /* inside has (...) */
   ValueType element_type;
 };
@@ -119,10 +120,11 @@ Diagnostic *tell_problem(Checker *checker, const Node *node, const char *problem
 /* check_types.c */
 bool is_literal(Checker *checker, const Node *node);        /* also a define of one */
 const Node *literal_of(Checker *checker, const Node *node); /* the define's literal, or the node itself */
+/* A plain name that nothing else has: it may be one of an enum's. */
+bool is_bare_word(Checker *checker, const Node *node);
 bool node_literal_type(const Node *node, ValueType *type);
 Expression *compile_enum_name(Checker *checker, const Node *node, Wanted wanted);
 Expression *compile_literal(Checker *checker, const Node *node, Wanted wanted);
-const Expression *literal_text_expression(Checker *checker, const Node *node, Slice text);
 /* The type of one value: an element's for a list. */
 ValueType single_type(const Expression *expression);
 Wanted wanted_like(const Expression *expression);
@@ -153,8 +155,15 @@ const Expression *compile_is_set(Checker *checker, const Node *node);
 const Expression *compile_quantifier(Checker *checker, const Node *node);
 const Expression *expression_not(Checker *checker, const Expression *operand, const Node *node);
 const Expression *expression_join(Checker *checker, ExpressionKind kind, const Expression *left, const Expression *right, const Node *node);
+/* Joins them, from left to right, in a tree of small depth. `count` is at least 1. */
+const Expression *expression_join_all(Checker *checker, ExpressionKind kind, const Expression *const *parts, size_t count,
+                                      const Node *node);
 /* True (and told) when a fact is compared with what its row turns into unset. */
 bool check_sentinel(Checker *checker, const Expression *fact_side, const Node *literal, const Node *whole);
+
+/* One define, set or variable deeper; false, and told, past LIMIT_NESTING. Each true needs a leave_nested. */
+bool enter_nested(Checker *checker, SourceSpan span);
+void leave_nested(Checker *checker);
 
 /* check_set.c */
 const Expression *compile_in_set(Checker *checker, const Expression *left, const Node *set, const Node *node);

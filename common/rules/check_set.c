@@ -81,12 +81,49 @@ static const Expression *compile_equal(Checker *checker, const Expression *left,
 }
 
 static bool is_enum_word(Checker *checker, const Node *item, ValueType type) {
-  Fact fact;
-  return type == TYPE_ENUM && item->kind == NODE_NAME && !checker_symbol(checker, item->text) && !fact_from_name(item->text, &fact);
+  return type == TYPE_ENUM && is_bare_word(checker, item);
+}
+
+/* What is no literal: a range, a set by its define, a fact. */
+static const Expression *compile_item(Checker *checker, const Expression *left, const Node *item, const Node *node) {
+  const Node *inner = literal_of(checker, item);
+  if (inner->kind == NODE_RANGE)
+    return compile_in_range(checker, left, inner, node);
+  return inner->kind == NODE_SET ? compile_in_set(checker, left, inner, node) : compile_equal(checker, left, item, node);
+}
+
+/* Literals go to the builder, the others to `parts`; false after an error. */
+static bool compile_items(Checker *checker, const Expression *left, const Node *set, const Node *node, KeysetBuilder *builder,
+                          GPtrArray *parts) {
+  bool good = true, has_literals = false;
+  for (const Node *item = set->items; item; item = item->next) {
+    const Node *inner = literal_of(checker, item);
+    ValueType type;
+    if (node_literal_type(inner, &type) || is_enum_word(checker, inner, single_type(left))) {
+      good &= add_literal(checker, builder, left, item);
+      has_literals = true;
+      continue;
+    }
+    const Expression *other = compile_item(checker, left, item, node);
+    good &= other != NULL;
+    g_ptr_array_add(parts, (gpointer)other);
+  }
+  if (parts->len == 0 || has_literals) /* an empty set too: nothing is in it */
+    g_ptr_array_insert(parts, 0, NULL);
+  return good;
+}
+
+static const Expression *in_keyset(Checker *checker, const Expression *left, KeysetBuilder *builder, const Node *node) {
+  Keyset *keyset = keyset_builder_end(builder);
+  arena_on_reset(checker->arena, (ArenaRelease)keyset_free, keyset);
+  Expression *expression = expression_new(checker, EXPRESSION_IN_SET, TYPE_BOOL, node);
+  expression->left = left;
+  expression->as.keyset = keyset;
+  return expression_finish(expression);
 }
 
 /*
- * left in { a, b, 1..5, fact }: literals make a keyset; ranges and other expressions are each a condition of their own, joined by `or`.
+ * left in { a, b, 1..5, fact }: literals make a keyset, which is asked first; ranges and other expressions are each a condition of their own, joined by `or`.
  */
 const Expression *compile_in_set(Checker *checker, const Expression *left, const Node *set, const Node *node) {
   ValueType part;
@@ -96,37 +133,18 @@ const Expression *compile_in_set(Checker *checker, const Expression *left, const
     diagnostic_expected(checker->diagnostics, told, "expected a single value");
     return NULL;
   }
+  if (!enter_nested(checker, set->span))
+    return NULL;
   KeysetShape shape = {.part_count = 1, .parts = {part}};
   g_autoptr(KeysetBuilder) builder = keyset_builder_new(&shape);
-  const Expression *others = NULL;
-  bool good = true;
-  size_t literals = 0;
-  for (const Node *item = set->items; item; item = item->next) {
-    const Node *inner = literal_of(checker, item);
-    ValueType type;
-    if (node_literal_type(inner, &type) || is_enum_word(checker, inner, single_type(left))) {
-      good &= add_literal(checker, builder, left, item);
-      literals++;
-      continue;
-    }
-    const Expression *other = inner->kind == NODE_RANGE ? compile_in_range(checker, left, inner, node)
-                              : inner->kind == NODE_SET ? compile_in_set(checker, left, inner, node)
-                                                        : compile_equal(checker, left, item, node);
-    good &= other != NULL;
-    if (other)
-      others = others ? expression_join(checker, EXPRESSION_OR, others, other, node) : other;
-  }
+  g_autoptr(GPtrArray) parts = g_ptr_array_new();
+  bool good = compile_items(checker, left, set, node, builder, parts);
+  leave_nested(checker);
   if (!good)
     return NULL;
-  if (literals == 0 && others)
-    return others;
-  Keyset *keyset = keyset_builder_end(g_steal_pointer(&builder));
-  arena_on_reset(checker->arena, (ArenaRelease)keyset_free, keyset);
-  Expression *expression = expression_new(checker, EXPRESSION_IN_SET, TYPE_BOOL, node);
-  expression->left = left;
-  expression->as.keyset = keyset;
-  (void)expression_finish(expression);
-  return others ? expression_join(checker, EXPRESSION_OR, expression, others, node) : expression;
+  if (!parts->pdata[0])
+    parts->pdata[0] = (gpointer)in_keyset(checker, left, g_steal_pointer(&builder), node);
+  return expression_join_all(checker, EXPRESSION_OR, (const Expression *const *)parts->pdata, parts->len, node);
 }
 
 /* Ranges */
@@ -250,10 +268,5 @@ const Expression *compile_in_net(Checker *checker, const Expression *left, const
       diagnostic_expected(checker->diagnostics, told, "write %.*s", SLICE_ARGS(right_form));
     return NULL;
   }
-  Keyset *keyset = keyset_builder_end(g_steal_pointer(&builder));
-  arena_on_reset(checker->arena, (ArenaRelease)keyset_free, keyset);
-  Expression *expression = expression_new(checker, EXPRESSION_IN_SET, TYPE_BOOL, node);
-  expression->left = left;
-  expression->as.keyset = keyset;
-  return expression_finish(expression);
+  return in_keyset(checker, left, g_steal_pointer(&builder), node);
 }

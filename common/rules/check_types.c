@@ -126,7 +126,13 @@ bool node_literal_type(const Node *node, ValueType *type) {
   g_assert_not_reached();
 }
 
-/* Follows defines to a literal, set or range; the node itself when there is none at the end. */
+bool is_bare_word(Checker *checker, const Node *node) {
+  Fact fact;
+  return node->kind == NODE_NAME && slice_find(node->text, '.') < 0 && !checker_symbol(checker, node->text) &&
+         !fact_from_name(node->text, &fact) && !slice_equal(node->text, SLICE_LITERAL("score"));
+}
+
+/* Follows defines to a literal, set, range or plain word; the node itself when there is none at the end. */
 static const Node *follow_defines(Checker *checker, const Node *node, unsigned depth) {
   Symbol *symbol = node->kind == NODE_NAME && depth < LIMIT_NESTING ? checker_symbol(checker, node->text) : NULL;
   const Node *inner = symbol && symbol->kind == SYMBOL_DEFINE ? symbol->declaration->expression : NULL;
@@ -136,7 +142,7 @@ static const Node *follow_defines(Checker *checker, const Node *node, unsigned d
   const Node *found = inner;
   if (!node_literal_type(inner, &type) && inner->kind != NODE_SET && inner->kind != NODE_RANGE) {
     found = follow_defines(checker, inner, depth + 1);
-    if (found == inner)
+    if (found == inner && !is_bare_word(checker, inner))
       return node;
   }
   symbol->was_used = true;
@@ -156,10 +162,6 @@ static Expression *literal_new(Checker *checker, const Node *node, Value value) 
   Expression *expression = expression_new(checker, EXPRESSION_LITERAL, value.type, node);
   expression->as.literal = value;
   return expression_finish(expression);
-}
-
-const Expression *literal_text_expression(Checker *checker, const Node *node, Slice text) {
-  return literal_new(checker, node, value_text(text));
 }
 
 void tell_use(Checker *checker, Diagnostic *told) {

@@ -65,12 +65,32 @@ static bool is_traffic_fact(const Expression *expression) {
          fact == FACT_SASL_METHOD;
 }
 
+static bool is_submission(Slice text) {
+  return (text.length && g_strstr_len(text.data, (gssize)text.length, "submission")) || slice_equal(text, SLICE_LITERAL("587")) ||
+         slice_equal(text, SLICE_LITERAL("465"));
+}
+
+static void visit_entry(Slice entry, const Value *value, void *found) {
+  (void)value;
+  *(bool *)found |= is_submission(entry);
+}
+
+static bool is_submission_literal(const Expression *expression) {
+  if (!expression || expression->kind != EXPRESSION_LITERAL)
+    return false;
+  const Value *value = &expression->as.literal;
+  return value->type == TYPE_STRING ? is_submission(value->as.text)
+                                    : value->type == TYPE_INT && (value->as.number == 587 || value->as.number == 465);
+}
+
+/* service == "submission", server_port in { 465, 587 } */
 static bool names_submission(const Expression *expression) {
+  bool found = false;
   if (!is_traffic_fact(expression->left) && !is_traffic_fact(expression->right))
     return false;
-  Slice text = node_source(expression->node);
-  g_autofree char *copy = g_strndup(text.data, text.length);
-  return strstr(copy, "submission") || strstr(copy, "587") || strstr(copy, "465");
+  if (expression->kind == EXPRESSION_IN_SET)
+    keyset_each(expression->as.keyset, visit_entry, &found);
+  return found || is_submission_literal(expression->left) || is_submission_literal(expression->right);
 }
 
 static bool asks_dnslist(const Expression *expression) {

@@ -3,6 +3,7 @@
  */
 #include "common/lookup/kinds.h"
 #include "common/rules/check.h"
+#include "tests/unit/rules_fixture.h"
 #include "tests/unit/unit.h"
 
 static Ruleset *load_with(const char *rules, bool open_resources, DoorSet doors) {
@@ -281,6 +282,67 @@ START_TEST(variables_and_scores_have_slots) {
 }
 END_TEST
 
+/* Conditions that hold for the facts below. */
+static const char *const true_conditions[] = {
+    "sasl_username == sender",
+    "sasl_username == \"Ann@Example.org\" or sasl_username == sender",
+    "sender.localpart == session.name",
+    "session.host == client_name",
+    "session.host under \"example.NET\"",
+    "sender under \"example.org\"",
+    "not (sender under \"xample.org\")",
+    "sasl_username.domain == sender.domain",
+    "(protocol_name, sender) in pair",
+    "sender in plain",
+    "sender in { \"@example.org\" }",
+    "client_port < 2525.5",
+    "size > client_port",
+    "size == 10K",
+
+    "client_port in { 1..5, 2000..3000 }",
+    "client_port in 2524.5..2526",
+    "client_port in { 25, server_port }",
+    "weekday in { sat, sun }",
+    "weekday in fri..mon and time in 22:00..06:00 and time > 23:29 and date == 2026-11-22",
+    "client_address in 192.0.2.1..192.0.2.9",
+    "client_address in { 192.0.2.0/24 }",
+    "client_address in \"192.0.2.0/24\"",
+    "map[\"ann\"] == 3",
+    "(map[\"bob\"] default 7) == 7",
+    "any lists[\"ann\"] has (value == \"b\")",
+    "(count lists[\"ann\"] has (value ~ /^[ab]$/)) == 2",
+    "all lists[\"ann\"] has (value ~ /^[abc]$/)",
+    "\"b\" in lists[\"ann\"]",
+    "lists[\"ann\"] in { \"c\" }",
+    "protocol_name == \"ESMTP\"",
+    "protocol_name == session.protocol",
+    "sender.domain != helo_name",
+    "client_name in hosts",
+    "helo_name.literal == 192.0.2.1",
+    "\"{sender.localpart}-{client_port}\" == \"ann-2525\"",
+};
+
+START_TEST(conditions_hold) {
+  g_autofree char *rules = g_strdup_printf(
+      "table pair of (string, address) { (\"esmtp\", \"ann@example.org\") }\ntable plain of string { \"ann@example.org\" }\n"
+      "table map of string -> int { \"ann\" -> 3 }\ntable lists of string -> list { \"ann\" -> \"a, b, c\" }\n"
+      "table hosts of domain { \".example.net\" }\n"
+      "at rcpt {\n set session.name = sasl_method\n set session.host = sasl_sender\n set session.protocol = \"esmtp\"\n"
+      " [yes] reject if %s\n}\n",
+      true_conditions[_i]);
+  Fixture *fixture = fixture_new(rules);
+  fixture_facts(fixture,
+                "client_address=192.0.2.1 client_port=2525 server_port=2525 client_name=Mail.Example.net sender=ann@example.org "
+                "sasl_username=ANN@EXAMPLE.ORG "
+                "sasl_method=ann sasl_sender=MAIL.example.net. size=10240 protocol_name=ESMTP helo_name=[192.0.2.1]");
+  ClockMoment sunday = {.year = 2026, .month = 11, .day = 22, .second_of_day = 23 * 3600 + 30 * 60, .weekday = 7};
+  session_set_time(fixture_session(fixture), &sunday);
+  (void)fixture_run(fixture, PHASE_RCPT);
+  ck_assert_msg(fixture_verdict(fixture)->outcome == OUTCOME_REJECT, "%s", true_conditions[_i]);
+  fixture_free(fixture);
+}
+END_TEST
+
 START_TEST(default_replies_fit_their_phase) {
   for (Phase phase = 0; phase < PHASE_COUNT; phase++) {
     static const Outcome outcomes[] = {OUTCOME_TEMPFAIL, OUTCOME_REJECT, OUTCOME_DISCONNECT};
@@ -343,6 +405,7 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, phases_know_what_they_need);
   tcase_add_test(tests, resources_have_a_behaviour);
   tcase_add_test(tests, variables_and_scores_have_slots);
+  tcase_add_loop_test(tests, conditions_hold, 0, G_N_ELEMENTS(true_conditions));
   tcase_add_test(tests, default_replies_fit_their_phase);
   tcase_add_test(tests, diagnostics_outlive_a_ruleset_that_came_to_nothing);
   tcase_add_test(tests, references_are_counted);
