@@ -1,7 +1,8 @@
 /*
  * format.c: the printer: declarations, statements and comments.
  *
- * A comment keeps its place: on its own line before what it stood before, or at the end of the line. One from the middle of something that is
+ * A comment keeps its place: on its own line before what it stood before, or at the end of the line. One from the middle of
+ * something that is
  * printed on one line goes in front of it.
  */
 #include "common/rules/format.h"

@@ -110,7 +110,8 @@ static void skip_blanks(Lexer *lexer) {
 }
 
 /*
- * Behind the quote that closes a string whose inside starts at `position`, or NOT_CLOSED. A template that is not closed leaves its brace in *open_brace. `depth` bounds strings within
+ * Behind the quote that closes a string whose inside starts at `position`, or NOT_CLOSED. A template that is not closed leaves its
+ * brace in *open_brace. `depth` bounds strings within
  * templates within strings.
  */
 static size_t string_end(Slice text, size_t position, size_t end, unsigned depth, size_t *open_brace);

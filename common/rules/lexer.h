@@ -2,7 +2,8 @@
  * lexer.h: text -> tokens, one at a time.
  *
  * Newlines are no tokens: a token knows whether it is the first of its line, and the parser decides what that means. Comments are put
- * aside for the printer. The lexer tells of what cannot be a token (an unterminated string, a net with host bits) itself; TOKEN_BAD has been told.
+ * aside for the printer. The lexer tells of what cannot be a token (an unterminated string, a net with host bits) itself; TOKEN_BAD
+ * has been told.
  * A string is one token, its templates included: the parser reads the inside with a lexer of its own (lexer_init_part). Confined.
  */
 #ifndef COMMON_RULES_LEXER_H

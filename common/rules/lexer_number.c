@@ -1,5 +1,6 @@
 /*
- * lexer_number.c: tokens that start with a digit: numbers, sizes, durations, times, dates, enhanced codes, IPv4 addresses; and IPv6 addresses.
+ * lexer_number.c: tokens that start with a digit: numbers, sizes, durations, times, dates, enhanced codes, IPv4 addresses; and IPv6
+ * addresses.
  *
  * What looks like one but is wrong (host bits, 25:00, 10X) is told here and still gives a token of its kind, so that it is told once.
  */

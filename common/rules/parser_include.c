@@ -1,7 +1,8 @@
 /*
  * parser_include.c: include: which files a pattern brings, and reading them.
  *
- * A pattern starts at the folder of the file that it stands in, and what it brings must lie in that folder or below, links followed. Nothing outside is opened.
+ * A pattern starts at the folder of the file that it stands in, and what it brings must lie in that folder or below, links followed.
+ * Nothing outside is opened.
  */
 #include <errno.h>
 #include <glob.h>

@@ -1,7 +1,8 @@
 /*
  * parser_internal.h: what the parser's files share. Only parser*.c include it.
  *
- * A parse function that returns NULL or false has told why. Its caller goes back to the statement or declaration, which skips to the next one.
+ * A parse function that returns NULL or false has told why. Its caller goes back to the statement or declaration, which skips to the
+ * next one.
  */
 #ifndef COMMON_RULES_PARSER_INTERNAL_H
 #define COMMON_RULES_PARSER_INTERNAL_H

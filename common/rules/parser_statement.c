@@ -34,7 +34,8 @@ static unsigned leave_expression(Parser *parser) {
 }
 
 /*
- * After an error: to the next line, or to the '}' of the block. Sets and blocks that are open, or that open on the way, are stepped over, unless
+ * After an error: to the next line, or to the '}' of the block. Sets and blocks that are open, or that open on the way, are stepped
+ * over, unless
  * a line looks like the next statement or declaration.
  */
 static void skip_statement(Parser *parser) {
