@@ -1,9 +1,9 @@
 /*
  * evaluate.c: an evaluation's life, and the walk over a phase's statements (evaluate.h).
  *
- * A walk decides statement by statement. At the first one that is open it turns to collecting: from there on nothing is performed, and conditions
- * are read only for the look-ups that may be asked ahead, as far as the first rule that surely ends the phase. The walk goes from statement to
- * statement by next_statement(): that is the place for an index.
+ * A walk decides statement by statement. At the first one that is open it turns to collecting: from there on nothing is performed, and
+ * conditions are read only for the look-ups that may be asked ahead, as far as the first rule that surely ends the phase. The walk goes
+ * from statement to statement by next_statement(): that is the place for an index.
  */
 #include "common/rules/evaluate.h"
 

@@ -8,7 +8,8 @@
  *   run.c         what actions may do
  *   variables.c   what is kept between phases
  *
- * A Run is the state of one walk; it starts empty each time and takes its memory from an arena that is emptied before each walk but the first.
+ * A Run is the state of one walk; it starts empty each time and takes its memory from an arena that is emptied before each walk but the
+ * first.
  */
 #ifndef COMMON_RULES_EVALUATION_H
 #define COMMON_RULES_EVALUATION_H

@@ -1,11 +1,11 @@
 /*
  * expression.c: conditions and values: false, true, unknown or open; set, unset, unknown or open.
  *
- * `and` and `or` are Kleene's: the winner (false, true) wins from either side, else open, else unknown with what failed on both sides. So a value
- * never depends on which answers are there yet, only whether it is open does. The right side is read even when the left is open: it may win,
- * and its look-ups may be asked side by side; what was wanted is taken back when a winner makes it needless. The one exception are conditions whose
- * captures or dnslist details somebody reads (run->strict): what holds a match is decided strictly left to right, and right of an open part only
- * look-ups that may be asked ahead are collected.
+ * `and` and `or` are Kleene's: the winner (false, true) wins from either side, else open, else unknown with what failed on both sides. So
+ * a value never depends on which answers are there yet, only whether it is open does. The right side is read even when the left is open:
+ * it may win, and its look-ups may be asked side by side; what was wanted is taken back when a winner makes it needless. The one
+ * exception are conditions whose captures or dnslist details somebody reads (run->strict): what holds a match is decided strictly left to
+ * right, and right of an open part only look-ups that may be asked ahead are collected.
  */
 #include "common/rules/evaluation.h"
 
@@ -247,8 +247,8 @@ static Logic decide_two(Run *run, const Expression *expression, Test test) {
 /* ---- look-ups ---- */
 
 /*
- * The keys of a look-up. SET: all are there; UNSET: one is unset, so nothing can be found; else open or unknown with its failures. As with `and`, unset
- * wins.
+ * The keys of a look-up. SET: all are there; UNSET: one is unset, so nothing can be found; else open or unknown with its failures. As
+ * with `and`, unset wins.
  */
 static Logic read_keys(Run *run, const Expression *expression, Value *keys, bool *unset) {
   AskMark mark = ask_mark(run);

@@ -3,8 +3,8 @@
  *
  * What may be asked when (DESIGN section 1):
  *   ahead     always, but at most LIMIT_ASKED_AHEAD are out at once
- *   reached   when the statement is the first that is not decided, and nothing to its left waits for anything but a stateful look-up (those are last
- *             of all, so that waiting for them would be waiting for each other)
+ *   reached   when the statement is the first that is not decided, and nothing to its left waits for anything but a stateful look-up
+ *             (those are last of all, so that waiting for them would be waiting for each other)
  *   stateful  when the statement is the first that is not decided and the condition waits for nothing else; the leftmost, one at a time
  * An answer that was used stays for the evaluation; so does a failure at the deadline, though an answer may still come.
  */

@@ -22,8 +22,8 @@ Reply run_reply(Run *run, const ReplyPlan *plan, Outcome outcome);
 void run_end(Run *run, const Rule *rule, const Verdict *verdict);
 void run_effect(Run *run, const Rule *rule, const Effect *effect);
 /*
- * For an action that cannot do without an argument's value (`check`): the value is unknown. Does what an unknown condition of the rule does: ends the
- * phase by failure, or nothing; with `on error match` nothing too, since there is nothing to match.
+ * For an action that cannot do without an argument's value (`check`): the value is unknown. Does what an unknown condition of the rule
+ * does: ends the phase by failure, or nothing; with `on error match` nothing too, since there is nothing to match.
  */
 void run_unknown(Run *run, const Rule *rule, const Value *value);
 void run_set(Run *run, const Rule *rule, const VariableInfo *variable, Value value);

@@ -1,8 +1,8 @@
 /*
  * variables.h: what rules keep between phases: variables and scores of the session, the message, the recipient.
  *
- * Belongs to a session, holds the ruleset that it is for. Confined, as the session is. An evaluation reads it, works on a copy and writes it back by
- * evaluation_commit.
+ * Belongs to a session, holds the ruleset that it is for. Confined, as the session is. An evaluation reads it, works on a copy and writes
+ * it back by evaluation_commit.
  */
 #ifndef COMMON_RULES_VARIABLES_H
 #define COMMON_RULES_VARIABLES_H
@@ -26,8 +26,8 @@ void variables_forget_phase(Variables *variables, Phase phase);
 void variables_reset(Variables *variables);
 
 /*
- * Sum for a score name (index or SCORE_TOTAL): session, message, and the recipient's (or the largest of the accepted ones, when the last evaluation that was
- * committed was not at rcpt).
+ * Sum for a score name (index or SCORE_TOTAL): session, message, and the recipient's (or the largest of the accepted ones, when the last
+ * evaluation that was committed was not at rcpt).
  */
 double variables_score(const Variables *variables, uint32_t score);
 Value variables_get(const Variables *variables, const VariableInfo *info);

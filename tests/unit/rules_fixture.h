@@ -1,8 +1,9 @@
 /*
  * rules_fixture.h: rules text, facts and scripted answers in, a verdict as text out. For unit tests of the evaluator.
  *
- * Table kinds of the fixture: `from here|ahead|reached|stateful "NAME"`, and `dnslist`; the text is the name that scripts use. A script is a
- * list of `NAME KEY = ANSWER` lines: a value, `found`, or `failed`; what is not in it is not found. "text NAME KEY = ..." is a dnslist's text.
+ * Table kinds of the fixture: `from here|ahead|reached|stateful "NAME"`, and `dnslist`; the text is the name that scripts use. A script
+ * is a list of `NAME KEY = ANSWER` lines: a value, `found`, or `failed`; what is not in it is not found. "text NAME KEY = ..." is a
+ * dnslist's text.
  */
 #ifndef TESTS_UNIT_RULES_FIXTURE_H
 #define TESTS_UNIT_RULES_FIXTURE_H

@@ -1,8 +1,9 @@
 /*
  * run_model.h: random rulesets for the property test of the run model (test_run_order.c).
  *
- * A Model is a small ruleset in a tree of its own, with a script of what each look-up answers. It is made from a seed, printed as rules text, built
- * into a Program (run_program.c), and read by a deliberately simple evaluator that asks one look-up after the other (run_reference.c).
+ * A Model is a small ruleset in a tree of its own, with a script of what each look-up answers. It is made from a seed, printed as rules
+ * text, built into a Program (run_program.c), and read by a deliberately simple evaluator that asks one look-up after the other
+ * (run_reference.c).
  */
 #ifndef TESTS_UNIT_RUN_MODEL_H
 #define TESTS_UNIT_RUN_MODEL_H
@@ -138,8 +139,8 @@ bool body_holds_allow(const ModelStatement *body, size_t count);
 bool body_has_rules(const ModelStatement *body, size_t count);
 
 /*
- * run_reference.c: all steps, one look-up after the other: what came of it as text. `reached` gets, for each step, the look-ups of class REACHED that
- * were read (1 << (table * MODEL_KEYS + key)): no others may be asked.
+ * run_reference.c: all steps, one look-up after the other: what came of it as text. `reached` gets, for each step, the look-ups of class
+ * REACHED that were read (1 << (table * MODEL_KEYS + key)): no others may be asked.
  */
 char *reference_run(const Model *model, guint32 reached[MODEL_STEPS]);
 

@@ -1,8 +1,8 @@
 /*
  * run_reference.c: reads a Model the simple way: one statement after the other, one look-up after the other, each answered at once.
  *
- * It shares nothing with the evaluator but the model. A stateful look-up stays open while the rest of its condition is read; if the condition is
- * then still open, the leftmost one that it needs is asked, and the condition is read again.
+ * It shares nothing with the evaluator but the model. A stateful look-up stays open while the rest of its condition is read; if the
+ * condition is then still open, the leftmost one that it needs is asked, and the condition is read again.
  */
 #include "tests/unit/run_model.h"
 

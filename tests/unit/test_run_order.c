@@ -1,9 +1,9 @@
 /*
  * test_run_order.c: the property of the run model: any order in which answers arrive gives what asking one after the other gives.
  *
- * Random rulesets (run_model.h) go through a session of mail, rcpt, rcpt, data: by the simple evaluator of run_reference.c, and by the real one
- * with the answers coming in several orders. Compared are outcome, rule, failure, effects in order, variables, scores and the sequence of stateful
- * look-ups. Look-ups of class REACHED may only be asked where the simple evaluator reads them too.
+ * Random rulesets (run_model.h) go through a session of mail, rcpt, rcpt, data: by the simple evaluator of run_reference.c, and by the
+ * real one with the answers coming in several orders. Compared are outcome, rule, failure, effects in order, variables, scores and the
+ * sequence of stateful look-ups. Look-ups of class REACHED may only be asked where the simple evaluator reads them too.
  *
  * MAILREEVE_SEED=N starts at that seed (a failure prints it), MAILREEVE_ROUNDS=N takes that many rulesets.
  */
