@@ -30,9 +30,26 @@ bool milter_consults(const Ruleset *ruleset, const MilterOptions *options, Phase
   return milter_evaluates(ruleset, options, phase) || (phase == PHASE_RCPT && ruleset->phases[phase].has_rules && holds(ruleset, options));
 }
 
-/* The macros to ask for at an event, blank-separated, each once. */
+enum { MACRO_LIST_MAX = 1024 }; /* fact.def names some thirty macros of at most twenty letters */
+
+typedef struct MacroList {
+  char text[MACRO_LIST_MAX];
+  size_t length;
+} MacroList;
+
+static void add_macro(MacroList *list, Slice name) {
+  g_assert(list->length + 1 + name.length <= sizeof list->text);
+  if (list->length > 0) {
+    list->text[list->length++] = ' ';
+  }
+  memcpy(list->text + list->length, name.data, name.length);
+  list->length += name.length;
+}
+
+/* The macros to ask for at an event, blank-separated. */
 static const char *macro_list(Arena *arena, const bool needed[FACT_COUNT], MilterEventKind event) {
-  g_autoptr(GString) list = g_string_new(NULL);
+  MacroList list;
+  list.length = 0;
   for (Fact fact = 0; fact < FACT_COUNT; fact++) {
     if (!needed[fact] || (milter_fact_events(fact) & MILTER_EVENT_BIT(event)) == 0 || milter_fact_is_argument(fact)) {
       continue;
@@ -40,13 +57,13 @@ static const char *macro_list(Arena *arena, const bool needed[FACT_COUNT], Milte
     size_t position = 0;
     Slice name;
     while (milter_fact_macro(fact, &position, &name)) {
-      g_string_append_printf(list, "%s%.*s", list->len ? " " : "", SLICE_ARGS(name));
+      add_macro(&list, name);
     }
     if (fact == FACT_SERVICE && !needed[FACT_SERVER_NAME]) {
-      g_string_append(list, " j"); /* a {daemon_name} that only repeats it names no service */
+      add_macro(&list, SLICE_LITERAL("j")); /* a {daemon_name} that only repeats it names no service */
     }
   }
-  return slice_to_string(arena, slice_make(list->str, list->len));
+  return slice_to_string(arena, slice_make(list.text, list.length));
 }
 
 /* Is a fact read that only this event tells? (The log's own wishes bring no HELO: its name is in the log when a rule needs the step.) */
