@@ -233,12 +233,17 @@ static void check_tables(Checker *checker, const RulesFile *file) {
   }
 }
 
-/* Defines that nothing uses are compiled too, for their errors; a bare set has no type until it is used. */
+/* A set or range has no type, a regex no subject, until it is used. */
+static bool stands_alone(const Node *node) {
+  return node->kind != NODE_SET && node->kind != NODE_RANGE && node->kind != NODE_REGEX;
+}
+
+/* Defines that nothing uses are compiled too, for their errors. */
 static void check_unused_defines(Checker *checker, const RulesFile *file) {
   for (const Declaration *declaration = file->declarations; declaration; declaration = declaration->next) {
     Symbol *symbol = declaration->kind == DECLARATION_DEFINE ? checker_symbol(checker, declaration->name) : NULL;
     const Node *node = declaration->expression;
-    if (symbol && symbol->declaration == declaration && !symbol->was_used && node && node->kind != NODE_SET && node->kind != NODE_RANGE)
+    if (symbol && symbol->declaration == declaration && !symbol->was_used && node && stands_alone(node))
       (void)compile_define(checker, symbol, NULL, WANTED_ANY);
     for (const RulesFile *included = declaration->files; included; included = included->next)
       check_unused_defines(checker, included);

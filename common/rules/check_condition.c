@@ -329,8 +329,8 @@ static Regex *compile_regex(Checker *checker, const Node *node) {
 }
 
 /* sender ~ /^$/ and client_name ~ /^unknown$/: the sentinels of other filters. */
-static bool check_regex_sentinel(Checker *checker, const Expression *side, const Node *node) {
-  Slice pattern = node->right->text;
+static bool check_regex_sentinel(Checker *checker, const Expression *side, const Node *regex, const Node *node) {
+  Slice pattern = regex->text;
   if (side->kind != EXPRESSION_FACT)
     return false;
   FactSentinel empty = fact_info(side->as.fact)->empty;
@@ -346,8 +346,16 @@ static bool check_regex_sentinel(Checker *checker, const Expression *side, const
 
 const Expression *compile_match(Checker *checker, const Node *node) {
   const Expression *left = compile_expression(checker, node->left, WANTED_ANY);
-  g_assert(node->right->kind == NODE_REGEX); /* the parser takes nothing else behind ~ */
-  Regex *regex = compile_regex(checker, node->right);
+  const Node *pattern = literal_of(checker, node->right);
+  if (pattern->kind != NODE_REGEX) {
+    Diagnostic *told =
+        diagnostics_error(checker->diagnostics, node->right->span, "%.*s is not a regex", SLICE_ARGS(node_source(node->right)));
+    const char *nearest = nearest_of(checker, node_source(node->right), false, false, true);
+    diagnostic_expected(checker->diagnostics, told, "expected /.../, or the name of a define of one%s%s", nearest ? "; nearest: " : "",
+                        nearest ? nearest : "");
+    return NULL;
+  }
+  Regex *regex = compile_regex(checker, pattern);
   if (regex) {
     checker->has_regex = true;
     checker->captures = MAX(checker->captures, regex->captures);
@@ -362,7 +370,7 @@ const Expression *compile_match(Checker *checker, const Node *node) {
                                                      : "expected a string, domain, address or enum");
     return NULL;
   }
-  if (check_regex_sentinel(checker, left, node))
+  if (check_regex_sentinel(checker, left, pattern, node))
     return NULL;
   Expression *expression = expression_new(checker, EXPRESSION_MATCH, TYPE_BOOL, node->as.negated ? positive(checker, node) : node);
   expression->left = left;

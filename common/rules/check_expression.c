@@ -306,7 +306,7 @@ const Expression *compile_define(Checker *checker, Symbol *symbol, const Node *u
       return NULL;
     const Node *outer = checker->define_use;
     symbol->compiling = true;
-    if (!outer && is_literal(checker, node))
+    if (!outer && (is_literal(checker, node) || node->kind == NODE_SET || node->kind == NODE_RANGE || node->kind == NODE_REGEX))
       checker->define_use = use;
     expression = keep(checker, node, wanted, compile_expression(checker, node, wanted));
     symbol->compiling = false;
@@ -455,6 +455,7 @@ static const Expression *compile_text_as(Checker *checker, const Node *node, Wan
 
 static const Expression *tell_place(Checker *checker, const Node *node, const char *what, const char *where) {
   Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "%s is not a value", what);
+  tell_use(checker, told);
   diagnostic_expected(checker->diagnostics, told, "%s", where);
   return NULL;
 }

@@ -140,7 +140,7 @@ static const Node *follow_defines(Checker *checker, const Node *node, unsigned d
   if (!inner)
     return node;
   const Node *found = inner;
-  if (!node_literal_type(inner, &type) && inner->kind != NODE_SET && inner->kind != NODE_RANGE) {
+  if (!node_literal_type(inner, &type) && inner->kind != NODE_SET && inner->kind != NODE_RANGE && inner->kind != NODE_REGEX) {
     found = follow_defines(checker, inner, depth + 1);
     if (found == inner && !is_bare_word(checker, inner))
       return node;
