@@ -55,6 +55,8 @@ static const struct {
     {"END-OF-MESSAGE", POLICY_STATE_END_OF_MESSAGE, PHASE_EOM},
     {"VRFY", POLICY_STATE_VRFY, PHASE_VRFY},
     {"ETRN", POLICY_STATE_ETRN, PHASE_ETRN},
+    /* A proxy has named the real client: without smtpd_delay_reject Postfix asks its client restrictions anew. Other names of CONNECT stand behind the states. */
+    {"XCLIENT", POLICY_STATE_CONNECT, PHASE_CONNECT},
 };
 
 static inline size_t attribute_hash(Slice name) {

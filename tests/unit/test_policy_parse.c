@@ -73,8 +73,9 @@ END_TEST
 static const struct {
   const char *state;
   Phase phase;
-} states[] = {{"CONNECT", PHASE_CONNECT}, {"EHLO", PHASE_HELO},          {"HELO", PHASE_HELO}, {"MAIL", PHASE_MAIL}, {"RCPT", PHASE_RCPT},
-              {"DATA", PHASE_DATA},       {"END-OF-MESSAGE", PHASE_EOM}, {"VRFY", PHASE_VRFY}, {"ETRN", PHASE_ETRN}};
+} states[] = {{"CONNECT", PHASE_CONNECT}, {"EHLO", PHASE_HELO},      {"HELO", PHASE_HELO},          {"MAIL", PHASE_MAIL},
+              {"RCPT", PHASE_RCPT},       {"DATA", PHASE_DATA},      {"END-OF-MESSAGE", PHASE_EOM}, {"VRFY", PHASE_VRFY},
+              {"ETRN", PHASE_ETRN},       {"XCLIENT", PHASE_CONNECT}};
 
 START_TEST(test_states) {
   g_autofree char *text = g_strdup_printf(HEAD "protocol_state=%s\n\n", states[_i].state);
