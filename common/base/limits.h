@@ -35,7 +35,8 @@ enum {
   LIMIT_PENDING_LOOKUPS = 2000,     /* of the process */
   LIMIT_DEADLINE_MS = 8000,         /* from the MTA's question to our reply, milliseconds */
   LIMIT_REGEX_STEPS = 100000,       /* PCRE2 match limit */
-  LIMIT_REGEX_DEPTH = 1000,         /* PCRE2 depth limit */
+  LIMIT_REGEX_DEPTH = 20000,        /* PCRE2 depth limit: two for each byte of the longest fact and some */
+  LIMIT_REGEX_HEAP_KIB = 8192,      /* PCRE2 heap limit, KiB */
   LIMIT_WAITING_CALLBACKS = 256,    /* milter callbacks that hold a thread while look-ups are out */
   LIMIT_CACHE_ENTRIES = 100000,     /* answers kept by the look-up scheduler */
   LIMIT_CACHE_BYTES = 64 * 1024 * 1024, /* and their size */

@@ -92,7 +92,7 @@ struct Run {
   const Failure *failures; /* all that failed, in order, newest last */
   const Failure **failures_tail;
   bool ended;
-  bool doubt;        /* an accept or pass was unknown: a later 5xx becomes 451 */
+  bool doubt;        /* an accept or pass was unknown: a later 5xx or discard becomes 451 */
   const Rule *noted; /* the observed rule that left its note last */
   Verdict verdict;
   Effect *effects;

@@ -138,6 +138,7 @@ static void match_prepare(Evaluation *evaluation, const Regex *regex) {
   evaluation->match_context = pcre2_match_context_create(general);
   (void)pcre2_set_match_limit(evaluation->match_context, LIMIT_REGEX_STEPS);
   (void)pcre2_set_depth_limit(evaluation->match_context, LIMIT_REGEX_DEPTH);
+  (void)pcre2_set_heap_limit(evaluation->match_context, LIMIT_REGEX_HEAP_KIB);
 }
 
 static void remember_captures(Run *run, Slice subject, uint32_t groups) {

@@ -88,8 +88,9 @@ void run_end(Run *run, const Rule *rule, const Verdict *verdict) {
     add_note(run, rule, verdict->outcome, &verdict->reply);
     return;
   }
+  /* A message that is thrown away is lost to the customer as one that bounces. */
   bool refuses = verdict->outcome == OUTCOME_REJECT || verdict->outcome == OUTCOME_DISCONNECT;
-  if (run->doubt && refuses && verdict->reply.code >= 500) {
+  if (run->doubt && (verdict->outcome == OUTCOME_DISCARD || (refuses && verdict->reply.code >= 500))) {
     run_fail(run, rule->id);
     return;
   }

@@ -133,6 +133,8 @@ static const struct {
     {"[a] pass if \"down\" in skip\n[b] disconnect 521 5.7.0 \"x\"", "tempfail 451 4.3.0 b" LATER "; failed table skip: scripted"},
     {"[a] pass if \"down\" in skip\n[b] disconnect 421 4.7.0 \"x\"", "disconnect 421 4.7.0 b \"x\"; failed table skip: scripted"},
     {"[a] pass if \"down\" in skip\n[b] tempfail 450 4.7.1 \"x\"", "tempfail 450 4.7.1 b \"x\"; failed table skip: scripted"},
+    /* A message that would be thrown away is kept, too. */
+    {"[a] pass if \"down\" in skip\n[b] discard message \"x\"", "tempfail 451 4.3.0 b" LATER "; failed table skip: scripted"},
     {"[a] pass if \"down\" in skip\n[b] pass", "pass b; failed table skip: scripted"},
     {"[a] observe pass if \"down\" in skip\n[b] reject 550 5.7.1 \"x\"", "reject 550 5.7.1 b \"x\"; failed table skip: scripted"},
     {"[a] accept session if \"down\" in temp on error skip\n[b] reject 550 5.7.1 \"x\"",
