@@ -20,6 +20,7 @@ struct Filter {
   unsigned in_message;
   unsigned inside;  /* callbacks */
   unsigned waiting; /* callbacks that hold a thread */
+  uint64_t waits_begun;
   uint64_t number;
   bool stopping;
   bool shut;
@@ -191,8 +192,28 @@ bool filter_begin_waiting(Filter *filter) {
   (void)pthread_mutex_lock(&filter->lock);
   bool room = filter->waiting < LIMIT_WAITING_CALLBACKS && !filter->stopping;
   filter->waiting += room;
+  filter->waits_begun++;
+  if (filter->waiting == 1) {
+    (void)pthread_cond_broadcast(&filter->changed);
+  }
   (void)pthread_mutex_unlock(&filter->lock);
   return room;
+}
+
+bool filter_still_waits(Filter *filter, unsigned milliseconds, uint64_t *begun) {
+  (void)pthread_mutex_lock(&filter->lock);
+  do {
+    while (filter->waiting == 0 && !filter->stopping) {
+      (void)pthread_cond_wait(&filter->changed, &filter->lock);
+    }
+    (void)pthread_mutex_unlock(&filter->lock);
+    g_usleep((gulong)milliseconds * 1000);
+    (void)pthread_mutex_lock(&filter->lock);
+  } while (filter->waiting == 0 && !filter->stopping);
+  bool waits = !filter->stopping;
+  *begun = filter->waits_begun;
+  (void)pthread_mutex_unlock(&filter->lock);
+  return waits;
 }
 
 void filter_end_waiting(Filter *filter) {
@@ -213,6 +234,7 @@ bool filter_is_stopping(Filter *filter) {
 void filter_stop_waiting(Filter *filter) {
   (void)pthread_mutex_lock(&filter->lock);
   filter->stopping = true;
+  (void)pthread_cond_broadcast(&filter->changed);
   GHashTableIter iterator;
   gpointer key;
   g_hash_table_iter_init(&iterator, filter->conversations);

@@ -49,6 +49,8 @@ void conversation_set_in_message(Conversation *conversation, bool in_message);
 /* A callback begins to hold its thread; false when too many do. */
 bool filter_begin_waiting(Filter *filter);
 void filter_end_waiting(Filter *filter);
+/* Returns when a callback waits and so many milliseconds have passed; false when we stop. *begun: how many have wanted to wait, ever. */
+bool filter_still_waits(Filter *filter, unsigned milliseconds, uint64_t *begun);
 
 bool filter_is_stopping(Filter *filter);
 /* Waiting callbacks give up at once, those that come do not wait. */

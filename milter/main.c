@@ -14,6 +14,7 @@
 #include "common/service/decision_log.h"
 #include "milter/callbacks.h"
 #include "milter/filter.h"
+#include "milter/pump.h"
 #include "milter/signals.h"
 #include "milter/socket.h"
 
@@ -45,7 +46,7 @@ static bool engine_start(gint *failed, Daemon *daemon, Filter *filter) {
     log_error("cannot start libmilter's thread");
     return false;
   }
-  return pthread_detach(thread) == 0;
+  return pthread_detach(thread) == 0 && pump_start(filter, listeners[0]);
 }
 
 static void serve(Daemon *daemon) {
