@@ -279,6 +279,12 @@ static void tell_unreachable(Checker *checker, SourceSpan span, SourceSpan becau
   diagnostic_also(checker->diagnostics, told, because, "%s", why);
 }
 
+/* A look-up may fail, a regex exceed its limit, a variable hold either: an unknown `when` takes no branch at all. */
+static bool can_be_unknown(const Expression *condition) {
+  uint8_t may_fail = (uint8_t)~(1u << LOOKUP_HERE);
+  return condition && ((condition->lookup_classes & may_fail) || condition->reads_variables || condition->has_match);
+}
+
 /* when ... else when ... else; true when every branch ends the phase and one is always taken. */
 static bool compile_when(PhaseBuilder *builder, const StatementNode *node, uint32_t parent) {
   Checker *checker = builder->checker;
@@ -299,6 +305,7 @@ static bool compile_when(PhaseBuilder *builder, const StatementNode *node, uint3
       complete = true;
     }
     uint32_t index = builder->statements->len;
+    all_end &= !can_be_unknown(condition);
     all_end &= compile_block(builder, condition, branch->span, branch->body, parent, previous);
     previous = index;
   }
