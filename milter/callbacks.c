@@ -1,8 +1,8 @@
 /*
  * callbacks.c: arguments -> event, result -> libmilter.
  *
- * A callback runs on any thread of libmilter's pool, so nothing is kept in thread-local storage. The filter has to be file-scope: negotiation, which begins a conversation,
- * comes with nothing of ours. Set once, before libmilter's threads are there.
+ * A callback runs on any thread of libmilter's pool, so nothing is kept in thread-local storage. The filter has to be file-scope:
+ * negotiation, which begins a conversation, comes with nothing of ours. Set once, before libmilter's threads are there.
  */
 #include "milter/callbacks.h"
 

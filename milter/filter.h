@@ -1,8 +1,9 @@
 /*
  * filter.h: the milter of this process, and its conversations with MTAs.
  *
- * libmilter forgets its sessions when it stops, so the list of them is ours: whatever is left at the end is closed here. Every callback runs between filter_enter and
- * filter_leave; after filter_shut none comes in any more. Thread-safe; a Conversation is confined to the callback that is running.
+ * libmilter forgets its sessions when it stops, so the list of them is ours: whatever is left at the end is closed here. Every callback
+ * runs between filter_enter and filter_leave; after filter_shut none comes in any more. Thread-safe; a Conversation is confined to the
+ * callback that is running.
  */
 #ifndef MILTER_FILTER_H
 #define MILTER_FILTER_H

@@ -1,9 +1,10 @@
 /*
  * main.c: mailreeve-milter.
  *
- * The main thread keeps the signals and decides when to stop; libmilter runs in a thread of its own, with its pool of workers. Stopping: no new connections, waiting
- * callbacks give up, messages that are under way may come to their end for a while; then no callback gets in any more and what is left is closed here. The end
- * of the process ends libmilter's threads: smfi_stop would wait up to five seconds for the one that listens, and its workers are nobody's to join.
+ * The main thread keeps the signals and decides when to stop; libmilter runs in a thread of its own, with its pool of workers. Stopping:
+ * no new connections, waiting callbacks give up, messages that are under way may come to their end for a while; then no callback gets in
+ * any more and what is left is closed here. The end of the process ends libmilter's threads: smfi_stop would wait up to five seconds for
+ * the one that listens, and its workers are nobody's to join.
  */
 #include <libmilter/mfapi.h>
 #include <pthread.h>

@@ -1,8 +1,9 @@
 /*
  * pump.c: one thread, asleep while no callback waits.
  *
- * A stroke takes up one event that was left. How many were is unknown, so the strokes are doubled while they bring callbacks that wait too, and halved when they do not: a burst
- * of hundreds comes to its workers in some tenths of a second, and where nothing was left it costs twenty connections a second.
+ * A stroke takes up one event that was left. How many were is unknown, so the strokes are doubled while they bring callbacks that wait
+ * too, and halved when they do not: a burst of hundreds comes to its workers in some tenths of a second, and where nothing was left it
+ * costs twenty connections a second.
  */
 #include "milter/pump.h"
 

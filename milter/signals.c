@@ -1,9 +1,10 @@
 /*
  * signals.c: keeps signals from libmilter.
  *
- * libmilter starts a thread that waits for SIGHUP, SIGTERM and SIGINT with sigwait(3) and stops the filter at any of them, without closing its sessions; there is no
- * way to tell it not to. Two threads in sigwait take turns as the kernel likes. So the program brings a `sigwait` of its own, which the dynamic linker gives to
- * libmilter (it is the only one here that calls it): that thread sleeps for ever. The main thread uses sigwaitinfo(2).
+ * libmilter starts a thread that waits for SIGHUP, SIGTERM and SIGINT with sigwait(3) and stops the filter at any of them, without
+ * closing its sessions; there is no way to tell it not to. Two threads in sigwait take turns as the kernel likes. So the program brings a
+ * `sigwait` of its own, which the dynamic linker gives to libmilter (it is the only one here that calls it): that thread sleeps for ever.
+ * The main thread uses sigwaitinfo(2).
  */
 #include "milter/signals.h"
 

@@ -1,9 +1,10 @@
 /*
  * socket.c: gives libmilter our listener.
  *
- * libmilter can only open its socket itself, and then takes the path of a daemon that is running, knows neither mode nor group, and lets every peer in. So it is
- * told to open a socket of the same family that nobody knows, and our listener is put in that descriptor's place. The peers are looked at where libmilter
- * accepts them: the program brings an `accept` of its own, which the dynamic linker gives to libmilter (nothing else here calls it).
+ * libmilter can only open its socket itself, and then takes the path of a daemon that is running, knows neither mode nor group, and lets
+ * every peer in. So it is told to open a socket of the same family that nobody knows, and our listener is put in that descriptor's place.
+ * The peers are looked at where libmilter accepts them: the program brings an `accept` of its own, which the dynamic linker gives to
+ * libmilter (nothing else here calls it).
  *
  * Which listener that is has to be file-scope: accept(2) has no argument for it. Set once before libmilter's threads are there.
  */

@@ -1,9 +1,10 @@
 /*
  * milter_encode.c: verdict -> what a milter callback returns and says.
  *
- * What libmilter and the MTAs do to a reply that they do not like was measured: a code that does not fit the action and a single '%' lose the whole reply, an enhanced
- * code of another class makes Postfix drop the filter, bytes beyond ASCII and controls are garbled, a 421 of several lines is no 421. So: class, enhanced class
- * and action agree, '%' is doubled, printable ASCII only, never empty, 421 in one line.
+ * What libmilter and the MTAs do to a reply that they do not like was measured: a code that does not fit the action and a single '%' lose
+ * the whole reply, an enhanced code of another class makes Postfix drop the filter, bytes beyond ASCII and controls are garbled, a 421 of
+ * several lines is no 421. So: class, enhanced class and action agree, '%' is doubled, printable ASCII only, never empty, 421 in one
+ * line.
  */
 #include "common/base/limits.h"
 #include "common/door/milter_session.h"

@@ -1,8 +1,9 @@
 /*
  * milter_facts.c: arguments and macros of a milter's callbacks -> facts.
  *
- * Which macro tells which fact stands in fact.def; here is only when the MTAs say it (Postfix MILTER_README, Sendmail's libmilter documentation, and what both were
- * seen to send): what belongs to the connection comes with connect, TLS with HELO and MAIL, the login with MAIL, the queue id with each step of a message.
+ * Which macro tells which fact stands in fact.def; here is only when the MTAs say it (Postfix MILTER_README, Sendmail's libmilter
+ * documentation, and what both were seen to send): what belongs to the connection comes with connect, TLS with HELO and MAIL, the login
+ * with MAIL, the queue id with each step of a message.
  */
 #include "common/door/milter_internal.h"
 

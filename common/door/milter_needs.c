@@ -1,9 +1,9 @@
 /*
  * milter_needs.c: ruleset -> what to ask of the MTA. Each step costs CPU in both processes and, with a reply, a round trip.
  *
- * A step is needed when its phase has rules or when it tells a fact that is read (milter_facts_needed). It needs no reply when nothing can be said there: rules of
- * connect and helo without `disconnect`, whose refusals are held. A connection, a recipient and the end of a message take three round trips then (negotiation,
- * RCPT, end).
+ * A step is needed when its phase has rules or when it tells a fact that is read (milter_facts_needed). It needs no reply when nothing
+ * can be said there: rules of connect and helo without `disconnect`, whose refusals are held. A connection, a recipient and the end of a
+ * message take three round trips then (negotiation, RCPT, end).
  */
 #include "common/door/milter_internal.h"
 

@@ -1,11 +1,12 @@
 /*
  * milter_session.c: the milter door's state machine. See the header for what it promises.
  *
- * An event first moves the state (what begins, what is over), then takes its facts, then asks the rules of its phase, unless an earlier verdict stands; `conclude`
- * puts the verdict to use. The verdicts that outlive their event are kept by phase in arenas of their own: connect's, helo's (a second HELO replaces it), the message's.
+ * An event first moves the state (what begins, what is over), then takes its facts, then asks the rules of its phase, unless an earlier
+ * verdict stands; `conclude` puts the verdict to use. The verdicts that outlive their event are kept by phase in arenas of their own:
+ * connect's, helo's (a second HELO replaces it), the message's.
  *
- * Which message an event belongs to is known without MAIL too, since MAIL may be declined: what follows an end, an abort, a refused DATA or a MILTER_ACCEPT is
- * the next message.
+ * Which message an event belongs to is known without MAIL too, since MAIL may be declined: what follows an end, an abort, a refused DATA
+ * or a MILTER_ACCEPT is the next message.
  */
 #include "common/door/milter_internal.h"
 #include "common/rules/action.h"
@@ -21,10 +22,10 @@ typedef struct Standing {
 /* How the rules of the event are being asked. */
 typedef enum Asking {
   ASKING_NOTHING,
-  ASKING_RULES,     /* for the verdict */
-  ASKING_VARIABLES, /* the phase has another owner */
-  ASKING_WHILE_HELD, /* helo and mail, after a refusal that a recipient may be spared from: for variables, effects, and whether they speak too */
-  ASKING_TO_SPARE, /* rcpt rules, HERE only: is the recipient accepted before what is held is said? */
+  ASKING_RULES,      /* for the verdict */
+  ASKING_VARIABLES,  /* the phase has another owner */
+  ASKING_WHILE_HELD, /* helo and mail, behind a refusal that is held: for variables, effects, and whether they speak too */
+  ASKING_TO_SPARE,   /* rcpt rules, HERE only: is the recipient accepted before what is held is said? */
 } Asking;
 
 struct MilterSession {
@@ -52,6 +53,7 @@ struct MilterSession {
 
   /* The event. */
   Arena *arena;
+  Trace *trace; /* NULL: nothing is recorded */
   Phase phase;
   Asking asking;
   Evaluation *evaluation;
@@ -142,6 +144,10 @@ void milter_session_free(MilterSession *session) {
 
 Session *milter_session_facts(MilterSession *session) {
   return session->facts;
+}
+
+void milter_session_trace(MilterSession *session, Trace *trace) {
+  session->trace = trace;
 }
 
 const Ruleset *milter_session_ruleset(const MilterSession *session) {
@@ -432,7 +438,7 @@ static EvaluationState ask_rules(MilterSession *session, Asking asking) {
     ClockMoment moment = clock_moment(session->options.clock, clock_unix(session->options.clock));
     session_set_time(session->facts, &moment);
   }
-  EvaluationOptions options = {.here_only = asking == ASKING_TO_SPARE, .observe_all = asking == ASKING_VARIABLES};
+  EvaluationOptions options = {.here_only = asking == ASKING_TO_SPARE, .observe_all = asking == ASKING_VARIABLES, .trace = session->trace};
   session->asking = asking;
   session->evaluation = evaluation_new(session->arena, session->ruleset, session->phase, session->facts, session->variables, &options);
   return milter_session_run(session);

@@ -7,15 +7,16 @@
  *     while (state == EVALUATION_WAITS) { ask milter_session_wanted(); wait; milter_session_answer()...; state = milter_session_run(s); }
  *     milter_session_result(s)
  *
- * Held refusals: what connect and helo refuse is said later (MilterOptions.delay_reject), at each recipient before its own rules, unless the rcpt rules (HERE look-ups only)
- * come to `accept recipient`. `disconnect` is said at once. `accept recipient` never becomes a milter ACCEPT; nothing but CONTINUE, TEMPFAIL and REJECT ever
- * answers an unknown command. Whole-message effects are kept until the end of the message; those of a refused recipient are dropped. The
- * session keeps its ruleset for a message and takes a new one at the next MAIL. Confined: one thread at a time.
+ * Held refusals: what connect and helo refuse is said later (MilterOptions.delay_reject), at each recipient before its own rules, unless
+ * the rcpt rules (HERE look-ups only) come to `accept recipient`. `disconnect` is said at once. `accept recipient` never becomes a milter
+ * ACCEPT; nothing but CONTINUE, TEMPFAIL and REJECT ever answers an unknown command. Whole-message effects are kept until the end of the
+ * message; those of a refused recipient are dropped. The session keeps its ruleset for a message and takes a new one at the next MAIL.
+ * Confined: one thread at a time.
  *
- * The first verdict other than pass counts, as at the policy door. While a refusal of connect or helo is held, the rules of helo and mail are asked on only where a rcpt
- * rule may accept the recipient, and when they come to a verdict of their own (but a refusal of helo) no recipient is spared. A held refusal is in the result (and so in the
- * log) each time it is said; one that was never said is in the result of MILTER_CLOSE. DISCARD is kept until MILTER_EOM, so that every recipient is asked; a refusal
- * there comes before it.
+ * The first verdict other than pass counts, as at the policy door. While a refusal of connect or helo is held, the rules of helo and mail
+ * are asked on only where a rcpt rule may accept the recipient, and when they come to a verdict of their own (but a refusal of helo) no
+ * recipient is spared. A held refusal is in the result (and so in the log) each time it is said; one that was never said is in the result
+ * of MILTER_CLOSE. DISCARD is kept until MILTER_EOM, so that every recipient is asked; a refusal there comes before it.
  */
 #ifndef COMMON_DOOR_MILTER_SESSION_H
 #define COMMON_DOOR_MILTER_SESSION_H
@@ -77,6 +78,8 @@ typedef struct MilterSession MilterSession;
 MilterSession *milter_session_new(Ruleset *ruleset, const MilterOptions *options);
 void milter_session_free(MilterSession *session);
 Session *milter_session_facts(MilterSession *session);
+/* Records the evaluations to come (explain); borrowed. */
+void milter_session_trace(MilterSession *session, Trace *trace);
 /* The ruleset that the next message (or connection) takes; keeps a reference until then. */
 void milter_session_offer_ruleset(MilterSession *session, Ruleset *ruleset);
 /* The ruleset in use; borrowed. */
@@ -91,12 +94,12 @@ const MilterResult *milter_session_result(const MilterSession *session);
 
 /* A verdict's reply as the milter sends it (explain): the same cleaning. In the arena. */
 MilterResult milter_encode(Arena *arena, const Verdict *verdict, Phase phase);
-/* A header's name or value, or the reason of a quarantine, as libmilter takes it: printable ASCII, at most LIMIT_HEADER_VALUE bytes, never empty. In the arena. */
+/* A header's name or value, or the reason of a quarantine: printable ASCII, 1..LIMIT_HEADER_VALUE bytes. In the arena. */
 char *milter_effect_text(Arena *arena, Slice text);
 
 /*
- * What to negotiate, from the ruleset: which events are needed, which of them need no reply, which macros at which step. Beside what the rules read, the log wants
- * the client, the sender and the queue id. The end of the message always comes: no one can decline it.
+ * What to negotiate, from the ruleset: which events are needed, which of them need no reply, which macros at which step. Beside what the
+ * rules read, the log wants the client, the sender and the queue id. The end of the message always comes: no one can decline it.
  */
 typedef struct MilterNeeds {
   bool connect, helo, mail, rcpt, data, eoh, eom, unknown;                           /* needed at all */

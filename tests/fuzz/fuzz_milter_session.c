@@ -1,9 +1,10 @@
 /*
- * fuzz_milter_session.c: the milter's session machine, fed with any events in any order. A line is an event: a letter (C connect, H helo, M mail, R rcpt, T data, N end of
- * headers, E end of message, U unknown, A abort, Q close, D a macro "NAME VALUE", X the deadline is over), then the arguments, separated by tabs.
+ * fuzz_milter_session.c: the milter's session machine, fed with any events in any order. A line is an event: a letter (C connect, H helo,
+ * M mail, R rcpt, T data, N end of headers, E end of message, U unknown, A abort, Q close, D a macro "NAME VALUE", X the deadline is
+ * over), then the arguments, separated by tabs.
  *
- * Promises: an unknown command and a recipient are never answered with ACCEPT or DISCARD; a reply is one that libmilter and the MTAs take; effects come at the end of a message
- * only.
+ * Promises: an unknown command and a recipient are never answered with ACCEPT or DISCARD; a reply is one that libmilter and the MTAs
+ * take; effects come at the end of a message only.
  */
 #include "tests/fuzz/fuzz.h"
 

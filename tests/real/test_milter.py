@@ -263,6 +263,7 @@ def test_many_wait(folder):
         wait_until(all_wait, "256 look-ups are under way")
         for mta in sessions[256:]:
             equal(said(mta.rcpt("<c@d.test>"))[:9], "451 4.3.0")
+            mta.socket.close()
         equal(daemon.log().count('zen: too many sessions wait"'), 24)
         equal("within the deadline" in daemon.log(), False)
         daemon.process.send_signal(signal.SIGTERM)

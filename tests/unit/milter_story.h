@@ -11,8 +11,8 @@
  *     macro {auth_type} PLAIN                 from here on; "macro NAME" alone takes it away
  *     offer RULES                             a reloaded ruleset, from the story's `second` rules
  *
- * A result is the action, with its code, enhanced code and lines, then the deciding rule in brackets, then "delay=MS", then the effects at the end of the message
- * ("header Name: value", "quarantine why").
+ * A result is the action, with its code, enhanced code and lines, then the deciding rule in brackets, then "delay=MS", then the effects
+ * at the end of the message ("header Name: value", "quarantine why").
  */
 #ifndef TESTS_UNIT_MILTER_STORY_H
 #define TESTS_UNIT_MILTER_STORY_H

@@ -1,6 +1,7 @@
 /*
- * test_doors_agree.c: the same session gets the same verdict through both doors. Random rulesets from a stock of rules, random sessions of two messages; each
- * recipient's answer from the milter's machine and from the policy door, asked as Postfix does with its delayed restrictions: once for each recipient.
+ * test_doors_agree.c: the same session gets the same verdict through both doors. Random rulesets from a stock of rules, random sessions
+ * of two messages; each recipient's answer from the milter's machine and from the policy door, asked as Postfix does with its delayed
+ * restrictions: once for each recipient.
  */
 #include "common/door/policy.h"
 #include "tests/unit/milter_story.h"
@@ -62,7 +63,7 @@ static void add_phase(GString *text, GRand *random, const char *phase, const cha
 static char *random_rules(GRand *random) {
   GString *text = g_string_new("dnslist zen of ip \"zen.test\" on error tempfail\n");
   int number = 0;
-  /* Declares the variables for every draw: no session has this name. session.y is set by each HELO, since only refusals and scores of the first are forgotten. */
+  /* Declares the variables for every draw: no session has this name. Each HELO sets session.y: of the first only refusals and scores go. */
   g_string_append(text,
                   "at connect { set session.x = \"n\" if server_name == \"never.test\" }\nat helo { set session.y = helo_name if "
                   "server_name == \"never.test\" }\n"

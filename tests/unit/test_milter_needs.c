@@ -1,5 +1,6 @@
 /*
- * test_milter_needs.c: what a ruleset asks of the MTA. Steps are written in order: a name is with a reply, in parentheses without; what is missing is declined.
+ * test_milter_needs.c: what a ruleset asks of the MTA. Steps are written in order: a name is with a reply, in parentheses without; what
+ * is missing is declined.
  */
 #include "tests/unit/milter_story.h"
 
