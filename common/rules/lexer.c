@@ -70,11 +70,17 @@ void lexer_finish(Lexer *lexer, Token *token, TokenKind kind, size_t end) {
 }
 
 /* The end of the line that `position` is on: its newline, or the end of the text. A CR before the newline is not part of the line. */
-static size_t line_end(const Lexer *lexer, size_t position) {
-  while (position < lexer->end && byte_at(lexer, position) != '\n') {
-    position++;
+static size_t line_end(Lexer *lexer, size_t position) {
+  if (position >= lexer->line_from && position < lexer->line_end) {
+    return lexer->line_end;
   }
-  return position > 0 && byte_at(lexer, position) == '\n' && byte_at(lexer, position - 1) == '\r' ? position - 1 : position;
+  size_t end = position;
+  while (end < lexer->end && byte_at(lexer, end) != '\n') {
+    end++;
+  }
+  lexer->line_from = position;
+  lexer->line_end = end > 0 && byte_at(lexer, end) == '\n' && byte_at(lexer, end - 1) == '\r' ? end - 1 : end;
+  return lexer->line_end;
 }
 
 static void add_comment(Lexer *lexer, size_t start) {

@@ -69,6 +69,7 @@ typedef struct Lexer {
   Diagnostics *diagnostics;
   const SourceText *source;
   size_t position, end;
+  size_t line_from, line_end; /* the last answer of line_end(): a long line is searched once */
   bool at_line_start;
   bool quiet;                 /* while the parser skips: nothing is told */
   CommentNode *first_comment; /* in order */
