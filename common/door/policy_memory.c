@@ -4,24 +4,23 @@
  * Entries are made in blocks and used again, so that a busy daemon allocates nothing. One lock, held for a few dozen instructions.
  */
 #include <pthread.h>
-#include <string.h>
 
 #include "common/base/limits.h"
 #include "common/door/policy_internal.h"
 
-enum { MEMORY_BUCKETS = 16384, MEMORY_BLOCK = 256 };
+enum { MEMORY_BUCKETS = 65536, MEMORY_BLOCK = 256 };
 
+/* What every request touches stands in front, in one cache line. */
 typedef struct MemoryEntry MemoryEntry;
 struct MemoryEntry {
   MemoryEntry *chain;         /* of its bucket, or the next free one */
   MemoryEntry *newer, *older; /* by last use */
-  MemoryKey key;
   uint64_t hash;
   int64_t used_at;  /* monotonic nanoseconds */
   Ruleset *ruleset; /* a reference, or NULL */
-  uint32_t said[LIMIT_INSTANCE_EFFECTS];
   unsigned said_count;
   bool spared;
+  uint32_t said[LIMIT_INSTANCE_EFFECTS];
 };
 
 struct PolicyMemory {
@@ -36,32 +35,11 @@ struct PolicyMemory {
 
 /* ---- Keys ---- */
 
-static void key_append(MemoryKey *key, Slice part) {
-  size_t length = MIN(part.length, sizeof key->text - key->length);
-  if (length > 0) {
-    memcpy(key->text + key->length, part.data, length);
-  }
-  key->length += length;
-}
-
-/* Text that is longer than a key goes on as its hash, so that keys stay different. */
-static void key_append_long(MemoryKey *key, Slice part, size_t room) {
-  if (part.length <= room) {
-    key_append(key, part);
-    return;
-  }
-  uint64_t hash = slice_hash(part);
-  key_append(key, slice_make(part.data, room - sizeof hash));
-  key_append(key, slice_make((const char *)&hash, sizeof hash));
-}
-
 bool memory_key(const PolicyRequest *request, MemoryKey *key, bool *is_message) {
-  key->length = 0;
   Slice instance = request->attributes[FACT_INSTANCE];
   *is_message = instance.length > 0;
   if (*is_message) {
-    key_append(key, SLICE_LITERAL("i"));
-    key_append_long(key, instance, sizeof key->text - 1);
+    key->hash = slice_hash(instance);
     return true;
   }
   static const Fact ends[] = {FACT_CLIENT_ADDRESS, FACT_CLIENT_PORT, FACT_SERVER_ADDRESS, FACT_SERVER_PORT};
@@ -69,10 +47,11 @@ bool memory_key(const PolicyRequest *request, MemoryKey *key, bool *is_message) 
   if (port.length == 0 || slice_equal(port, SLICE_LITERAL("0"))) {
     return false; /* without the port all connections of a client would be one */
   }
+  uint64_t parts[G_N_ELEMENTS(ends)];
   for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
-    key_append(key, SLICE_LITERAL(" "));
-    key_append_long(key, request->attributes[ends[i]], sizeof key->text / 4 - 1);
+    parts[i] = slice_hash(request->attributes[ends[i]]);
   }
+  key->hash = slice_hash(slice_make((const char *)parts, sizeof parts));
   return true;
 }
 
@@ -132,16 +111,18 @@ static void forget_old(PolicyMemory *memory, int64_t now) {
 /* The entry of a key, with the lock held; NULL when it is not there and not to be made. */
 static MemoryEntry *entry_find(PolicyMemory *memory, const MemoryKey *key, bool make) {
   int64_t now = clock_monotonic(memory->clock);
-  uint64_t hash = slice_hash(slice_make(key->text, key->length));
-  MemoryEntry **bucket = bucket_of(memory, hash);
+  MemoryEntry **bucket = bucket_of(memory, key->hash);
   MemoryEntry *entry = *bucket;
-  while (entry != NULL &&
-         !(entry->hash == hash && entry->key.length == key->length && memcmp(entry->key.text, key->text, key->length) == 0)) {
+  while (entry != NULL && entry->hash != key->hash) {
     entry = entry->chain;
   }
   if (entry != NULL && now - entry->used_at > LIMIT_INSTANCE_SECONDS * NANOSECONDS_PER_SECOND) {
     entry_forget(memory, entry);
     entry = NULL;
+  }
+  if (entry != NULL && entry == memory->newest) {
+    entry->used_at = now;
+    return entry;
   }
   if (entry != NULL) {
     list_remove(memory, entry);
@@ -150,7 +131,11 @@ static MemoryEntry *entry_find(PolicyMemory *memory, const MemoryKey *key, bool 
   } else {
     forget_old(memory, now);
     entry = entry_take(memory);
-    *entry = (MemoryEntry){.chain = *bucket, .key = *key, .hash = hash};
+    entry->chain = *bucket;
+    entry->hash = key->hash;
+    entry->ruleset = NULL;
+    entry->said_count = 0; /* nothing of `said` counts */
+    entry->spared = false;
     *bucket = entry;
     memory->count++;
   }

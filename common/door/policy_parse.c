@@ -146,13 +146,12 @@ static void keep_first(Slice *slot, Slice value) {
 
 /* SYNTAX: name "=" value; false and *problem when it is none. */
 static bool parse_line(const AttributeTable *table, Slice line, PolicyRequest *request, const char **problem) {
-  const char *equals = memchr(line.data, '=', line.length);
-  if (equals == NULL) {
-    *problem = "a line without \"=\"";
-    return false;
+  const char *equals = line.data, *end = line.data + line.length;
+  while (equals < end && *equals != '=') { /* names are short: a loop is done before memchr has begun */
+    equals++;
   }
-  if (memchr(line.data, '\0', line.length) != NULL) {
-    *problem = "a NUL byte";
+  if (equals == end) {
+    *problem = "a line without \"=\"";
     return false;
   }
   Slice value = slice_make(equals + 1, (size_t)(line.data + line.length - (equals + 1)));
@@ -193,6 +192,10 @@ static bool parse_state(PolicyRequest *request) {
 
 /* At the empty line. */
 static PolicyParse request_end(Slice whole, PolicyRequest *request, const Outcomes *out) {
+  const char *nul = memchr(whole.data, '\0', whole.length);
+  if (nul != NULL) {
+    return malformed(out, "a NUL byte", slice_from_offset(whole, (size_t)(nul - whole.data)));
+  }
   if (!request->has_request) {
     return malformed(out, "a request without request=smtpd_access_policy", whole);
   }

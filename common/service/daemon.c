@@ -272,7 +272,6 @@ static bool start_outside(Daemon *daemon, bool serve, GError **error) {
 
 /* Resolver, registry, rules, threads: all that only needs what everybody may do. */
 static bool start_inside(Daemon *daemon, GError **error) {
-  slice_seed_hash(((uint64_t)g_random_int() << 32) | g_random_int());
   daemon->scheduler = scheduler_new(error);
   if (daemon->scheduler == NULL) {
     return false;
