@@ -146,11 +146,8 @@ static void keep_first(Slice *slot, Slice value) {
 
 /* SYNTAX: name "=" value; false and *problem when it is none. */
 static bool parse_line(const AttributeTable *table, Slice line, PolicyRequest *request, const char **problem) {
-  const char *equals = line.data, *end = line.data + line.length;
-  while (equals < end && *equals != '=') { /* names are short: a loop is done before memchr has begun */
-    equals++;
-  }
-  if (equals == end) {
+  const char *equals = memchr(line.data, '=', line.length);
+  if (equals == NULL) {
     *problem = "a line without \"=\"";
     return false;
   }
