@@ -11,13 +11,22 @@
 #include "common/base/limits.h"
 #include "common/service/decision_log.h"
 
+struct Terms {
+  gint references;
+  Ruleset *ruleset; /* a reference: no other ruleset can come to its address */
+  Arena *arena;
+  MilterNeeds needs;
+};
+
 struct Filter {
   Daemon *daemon;
-  pthread_mutex_t lock; /* guards all below */
-  pthread_cond_t changed;
+  pthread_mutex_t lock;      /* guards all below */
+  pthread_cond_t changed;    /* something that stopping waits for; told only while we stop */
+  pthread_cond_t waits;      /* a callback waits, or we stop */
   GHashTable *conversations; /* a set */
   unsigned sessions;         /* conversations with a session */
   unsigned in_message;
+  Terms *terms;     /* of the newest ruleset that was asked for */
   unsigned inside;  /* callbacks */
   unsigned waiting; /* callbacks that hold a thread */
   uint64_t waits_begun;
@@ -32,6 +41,7 @@ Filter *filter_new(Daemon *daemon) {
   filter->conversations = g_hash_table_new(NULL, NULL);
   (void)pthread_mutex_init(&filter->lock, NULL);
   (void)pthread_cond_init(&filter->changed, NULL);
+  (void)pthread_cond_init(&filter->waits, NULL);
   return filter;
 }
 
@@ -54,6 +64,13 @@ void filter_leave(Filter *filter) {
     (void)pthread_cond_broadcast(&filter->changed);
   }
   (void)pthread_mutex_unlock(&filter->lock);
+}
+
+/* With the lock held. */
+static void tell_stopping(Filter *filter) {
+  if (filter->stopping && filter->in_message == 0) {
+    (void)pthread_cond_broadcast(&filter->changed);
+  }
 }
 
 /* Conversations */
@@ -84,6 +101,44 @@ static MilterOptions session_options(const Filter *filter) {
   };
 }
 
+static void terms_unref(Filter *filter, Terms *terms) {
+  if (terms != NULL && g_atomic_int_dec_and_test(&terms->references)) {
+    daemon_drop_ruleset(filter->daemon, terms->ruleset);
+    arena_free(terms->arena);
+    g_free(terms);
+  }
+}
+
+/* With two references. */
+static Terms *terms_new(const MilterOptions *options, Ruleset *ruleset) {
+  Terms *terms = g_new0(Terms, 1);
+  terms->references = 2;
+  terms->ruleset = ruleset_ref(ruleset);
+  terms->arena = arena_new(0);
+  terms->needs = milter_needs(terms->arena, ruleset, options);
+  return terms;
+}
+
+/* With a reference. A reload changes settings and ruleset together, so the ruleset tells terms apart. */
+static Terms *terms_for(Filter *filter, const MilterOptions *options, Ruleset *ruleset) {
+  (void)pthread_mutex_lock(&filter->lock);
+  Terms *terms = filter->terms != NULL && filter->terms->ruleset == ruleset ? filter->terms : NULL;
+  if (terms != NULL) {
+    g_atomic_int_inc(&terms->references);
+  }
+  (void)pthread_mutex_unlock(&filter->lock);
+  if (terms != NULL) {
+    return terms;
+  }
+  terms = terms_new(options, ruleset);
+  (void)pthread_mutex_lock(&filter->lock);
+  Terms *before = filter->terms;
+  filter->terms = terms;
+  (void)pthread_mutex_unlock(&filter->lock);
+  terms_unref(filter, before);
+  return terms;
+}
+
 /* False: there are as many as there may be. */
 static bool add_conversation(Filter *filter, Conversation *conversation) {
   unsigned limit = daemon_config(filter->daemon)->max_connections;
@@ -100,7 +155,6 @@ static bool add_conversation(Filter *filter, Conversation *conversation) {
 Conversation *conversation_new(Filter *filter) {
   Conversation *conversation = g_new0(Conversation, 1);
   conversation->filter = filter;
-  conversation->arena = arena_new(0);
   if (!add_conversation(filter, conversation)) {
     log_limited("too many sessions", "there are %u sessions: a further one is answered with a temporary failure",
                 daemon_config(filter->daemon)->max_connections);
@@ -109,7 +163,8 @@ Conversation *conversation_new(Filter *filter) {
   MilterOptions options = session_options(filter);
   conversation->ruleset = daemon_ruleset(filter->daemon);
   conversation->session = milter_session_new(conversation->ruleset, &options);
-  conversation->needs = milter_needs(conversation->arena, conversation->ruleset, &options);
+  conversation->terms = terms_for(filter, &options, conversation->ruleset);
+  conversation->needs = conversation->terms->needs;
   conversation->box = answer_box_new(NULL, NULL);
   return conversation;
 }
@@ -128,7 +183,7 @@ static void conversation_clear(Conversation *conversation) {
     answer_box_close(conversation->box);
     answer_box_unref(conversation->box);
   }
-  arena_free(conversation->arena);
+  terms_unref(conversation->filter, conversation->terms);
   g_free(conversation);
 }
 
@@ -138,7 +193,7 @@ void conversation_free(Conversation *conversation) {
   (void)g_hash_table_remove(filter->conversations, conversation);
   filter->sessions -= conversation->session != NULL;
   filter->in_message -= conversation->in_message;
-  (void)pthread_cond_broadcast(&filter->changed);
+  tell_stopping(filter);
   (void)pthread_mutex_unlock(&filter->lock);
   conversation_clear(conversation);
 }
@@ -150,10 +205,11 @@ void conversation_offer_ruleset(Conversation *conversation) {
     daemon_drop_ruleset(filter->daemon, current);
     return;
   }
-  g_autoptr(Arena) arena = arena_new(0);
   MilterOptions options = session_options(filter);
-  MilterNeeds needs = milter_needs(arena, current, &options);
-  if (!milter_needs_cover(&conversation->needs, &needs)) {
+  Terms *terms = terms_for(filter, &options, current);
+  bool covered = milter_needs_cover(&conversation->needs, &terms->needs);
+  terms_unref(filter, terms);
+  if (!covered) {
     daemon_drop_ruleset(filter->daemon, current); /* half of the new rules would be worse than all of the old ones */
     return;
   }
@@ -180,8 +236,9 @@ void conversation_set_in_message(Conversation *conversation, bool in_message) {
   conversation->in_message = in_message;
   if (in_message) {
     filter->in_message++;
-  } else if (--filter->in_message == 0) {
-    (void)pthread_cond_broadcast(&filter->changed);
+  } else {
+    filter->in_message--;
+    tell_stopping(filter);
   }
   (void)pthread_mutex_unlock(&filter->lock);
 }
@@ -194,7 +251,7 @@ bool filter_begin_waiting(Filter *filter) {
   filter->waiting += room;
   filter->waits_begun++;
   if (filter->waiting == 1) {
-    (void)pthread_cond_broadcast(&filter->changed);
+    (void)pthread_cond_signal(&filter->waits);
   }
   (void)pthread_mutex_unlock(&filter->lock);
   return room;
@@ -204,7 +261,7 @@ bool filter_still_waits(Filter *filter, unsigned milliseconds, uint64_t *begun) 
   (void)pthread_mutex_lock(&filter->lock);
   do {
     while (filter->waiting == 0 && !filter->stopping) {
-      (void)pthread_cond_wait(&filter->changed, &filter->lock);
+      (void)pthread_cond_wait(&filter->waits, &filter->lock);
     }
     (void)pthread_mutex_unlock(&filter->lock);
     g_usleep((gulong)milliseconds * 1000);
@@ -234,7 +291,7 @@ bool filter_is_stopping(Filter *filter) {
 void filter_stop_waiting(Filter *filter) {
   (void)pthread_mutex_lock(&filter->lock);
   filter->stopping = true;
-  (void)pthread_cond_broadcast(&filter->changed);
+  (void)pthread_cond_signal(&filter->waits);
   GHashTableIter iterator;
   gpointer key;
   g_hash_table_iter_init(&iterator, filter->conversations);
@@ -275,5 +332,7 @@ void filter_free(Filter *filter) {
     conversation_clear(key);
   }
   g_hash_table_destroy(filter->conversations);
+  terms_unref(filter, filter->terms);
+  filter->terms = NULL;
   /* The lock and the filter itself stay: a thread of libmilter's may still come to filter_enter. */
 }

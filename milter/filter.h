@@ -15,14 +15,17 @@
 
 typedef struct Filter Filter;
 
+/* What a ruleset asks of the MTA. */
+typedef struct Terms Terms;
+
 /* One connection of an MTA: one SMTP session. */
 typedef struct Conversation {
   Filter *filter;
   MilterSession *session; /* NULL: there were too many, everything is answered with TEMPFAIL */
   Ruleset *ruleset;       /* our reference to what the session uses, ... */
   Ruleset *offered;       /* ... and to what it will use */
-  Arena *arena;           /* of `needs` */
-  MilterNeeds needs;      /* what was negotiated */
+  Terms *terms;           /* shared by all that began with the same rules */
+  MilterNeeds needs;      /* what was negotiated; its texts are the terms' */
   unsigned long no_reply; /* SMFIP_NR_* that were negotiated */
   AnswerBox *box;         /* answers to look-ups, and what a delay sleeps on */
   char id[40];            /* for the log */

@@ -13,7 +13,7 @@
 
 /* A verdict that outlives its event. */
 typedef struct Standing {
-  Arena *arena;
+  Arena *arena; /* made when first needed: most sessions are not refused */
   Verdict verdict;
   bool is_set;
   bool said; /* it was in a result, hence in the log */
@@ -62,11 +62,16 @@ struct MilterSession {
 
 static void standing_clear(Standing *standing) {
   standing->is_set = standing->said = false;
-  arena_reset(standing->arena);
+  if (standing->arena) {
+    arena_reset(standing->arena);
+  }
 }
 
 static void standing_set(Standing *standing, const Verdict *verdict) {
   standing_clear(standing);
+  if (standing->arena == NULL) {
+    standing->arena = arena_new(256);
+  }
   standing->verdict = verdict_copy(standing->arena, verdict);
   standing->is_set = true;
 }
@@ -116,10 +121,6 @@ MilterSession *milter_session_new(Ruleset *ruleset, const MilterOptions *options
   session->variables = variables_new(ruleset);
   session->effects = g_array_new(FALSE, FALSE, sizeof(Effect));
   session->arena = arena_new(0);
-  Standing *all[] = {&session->connect, &session->helo, &session->ended, &session->mail, &session->data};
-  for (size_t i = 0; i < G_N_ELEMENTS(all); i++) {
-    all[i]->arena = arena_new(256);
-  }
   milter_facts_needed(ruleset, options, session->needed);
   milter_facts_start(session->facts, options);
   return session;
