@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/cli/command.h"
+#include "common/cli/scenario.h"
 #include "common/lookup/kinds.h"
 #include "common/rules/action.h"
 #include "common/service/config.h"
@@ -293,6 +294,15 @@ static void print_milter_settings(void) {
   print_settings("milter");
 }
 
+static void print_steps(void) {
+  list_begin();
+  for (int kind = 0; kind < STEP_COUNT; kind++) {
+    print_item("Ic", step_info((StepKind)kind)->synopsis);
+    print_sentence(step_info((StepKind)kind)->sentence);
+  }
+  list_end();
+}
+
 static const struct {
   const char *line;
   void (*print)(void);
@@ -308,6 +318,7 @@ static const struct {
     {"@door policy@", print_policy_door},
     {"@door milter@", print_milter_door},
     {"@commands@", print_commands},
+    {"@steps@", print_steps},
     {"@flags@", print_flags},
     {"@settings mailreeve@", print_common_settings},
     {"@settings policy@", print_policy_settings},

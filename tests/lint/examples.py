@@ -35,6 +35,13 @@ def configurations():
             yield template.name, text
 
 
+def scenarios():
+    """Displays behind a line `.\\" scenario`."""
+    for template in sorted((SOURCE / "packaging/man").glob("*.in")):
+        for text in re.findall(r'^\.\\" scenario\n\.Bd [^\n]*\n(.*?)^\.Ed$', template.read_text(encoding="utf-8"), re.M | re.S):
+            yield template.name, text.replace("\\e", "\\").replace("\\&", "")
+
+
 def of_actions():
     for action in listing("actions"):
         yield f"action {action['name']}", f"{PRELUDE}at {action['phases'][0]} {{\n    [example] {action['example']}\n}}\n"
@@ -80,3 +87,13 @@ def check_configuration(name, text):
             if result.returncode != 0:
                 said += f"{name}: {daemon.name} says:\n{result.stderr}"
     return said
+
+
+def check_scenario(name, text):
+    """What `mailreeve test` says against a scenario; empty when it is good."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/example.scenario"
+        with open(path, "w", encoding="utf-8") as scenario:
+            scenario.write(text)
+        result = subprocess.run([MAILREEVE, "test", path], capture_output=True, text=True, check=False)
+        return "" if result.returncode == 0 else f"{name} does not run:\n{result.stdout}{result.stderr}"

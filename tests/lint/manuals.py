@@ -30,6 +30,9 @@ def check_examples(faults):
     for name, text in examples.configurations():
         count += 1
         faults.extend(filter(None, [examples.check_configuration(name, text)]))
+    for name, text in examples.scenarios():
+        count += 1
+        faults.extend(filter(None, [examples.check_scenario(name, text)]))
     for path in sorted((SOURCE / "packaging/examples").glob("*.rules")):
         count += 1
         result = subprocess.run([examples.MAILREEVE, "check", path], capture_output=True, text=True, check=False)
@@ -41,7 +44,7 @@ def check_examples(faults):
 def main():
     faults = []
     templates = sorted((SOURCE / "packaging/man").glob("*.in"))
-    if len(templates) < 5:
+    if len(templates) < 6:
         faults.append("templates of manual pages are missing")
     for template in templates:
         check_page(template, faults)
