@@ -310,8 +310,12 @@ static bool tell_step(Explain *explain, const ScenarioStep *step) {
     }
     return false;
   }
+  story_door_step(explain->doors[explain->door], step,
+                  &outcomes[explain->door]); /* first: the other one's look-ups are answered from what is kept */
   for (int door = 0; door < DOOR_COUNT; door++) {
-    story_door_step(explain->doors[door], step, &outcomes[door]);
+    if ((Door)door != explain->door) {
+      story_door_step(explain->doors[door], step, &outcomes[door]);
+    }
   }
   json_t *trace = recorder_take(explain->recorder);
   if (step->kind != STEP_SET && explain->told) {
