@@ -21,6 +21,7 @@ struct Diagnostics {
   GPtrArray *entries; /* of Entry */
   GPtrArray *sources; /* of const SourceText, in order of first mention */
   size_t added;
+  size_t errors; /* told, also those that were left out */
   bool sorted;
   Entry *too_many; /* set once something was left out; stands behind the others */
 };
@@ -134,7 +135,24 @@ static void leave_out(Diagnostics *diagnostics, Entry *entry) {
   }
 }
 
+/* A rule of two phases is checked twice, and may be wrong in the same words both times. */
+static Diagnostic *find_told(const Diagnostics *diagnostics, DiagnosticLevel level, SourceSpan span, const char *message) {
+  for (size_t i = 0; i < diagnostics->entries->len; i++) {
+    Diagnostic *told = &((Entry *)diagnostics->entries->pdata[i])->diagnostic;
+    if (told->level == level && told->span.source == span.source && told->span.offset == span.offset && told->span.length == span.length &&
+        strcmp(told->message, message) == 0) {
+      return told;
+    }
+  }
+  return NULL;
+}
+
 static Diagnostic *add(Diagnostics *diagnostics, DiagnosticLevel level, SourceSpan span, const char *message) {
+  Diagnostic *told = find_told(diagnostics, level, span, message);
+  if (told) {
+    return told;
+  }
+  diagnostics->errors += level == DIAGNOSTIC_ERROR;
   Entry *entry = entry_new(diagnostics, level, span, message);
   size_t room = diagnostics->too_many ? LIMIT_DIAGNOSTICS - 1 : LIMIT_DIAGNOSTICS;
   diagnostics->sorted = false;
@@ -219,11 +237,7 @@ const Diagnostic *diagnostics_get(const Diagnostics *diagnostics, size_t index) 
 }
 
 size_t diagnostics_error_count(const Diagnostics *diagnostics) {
-  size_t count = 0;
-  for (size_t i = 0; i < diagnostics_count(diagnostics); i++) {
-    count += diagnostics_get(diagnostics, i)->level == DIAGNOSTIC_ERROR;
-  }
-  return count;
+  return diagnostics->errors;
 }
 
 /* The next character of a line of `text` as it is shown: control characters and broken UTF-8 become '?', so that nothing steers the terminal. */
@@ -292,6 +306,10 @@ static void print_place(GString *out, SourceSpan span, const char *kind, const c
   source_position(span, &line, &column);
   if (!span.source) {
     g_string_append_printf(out, "%s: %s\n", kind, message);
+    return;
+  }
+  if (!span.source->text.data) {
+    g_string_append_printf(out, "%s: %s: %s\n", span.source->name, kind, message);
     return;
   }
   g_string_append_printf(out, "%s:%u:%u: %s: %s\n", span.source->name, line, column, kind, message);

@@ -19,7 +19,7 @@
 
 #include "common/base/slice.h"
 
-/* A text that diagnostics point into. The name is as the user wrote or would recognise it. */
+/* A text that diagnostics point into. The name is as the user wrote or would recognise it. Without data (a file that cannot be read) no line is shown. */
 typedef struct SourceText {
   const char *name;
   Slice text;
@@ -54,7 +54,7 @@ void source_position(SourceSpan span, unsigned *line, unsigned *column);
 SourceSpan source_span_join(SourceSpan first, SourceSpan last);
 
 /*
- * Adds one; returns it (never NULL) so that expected/also can be set by the functions below. Beyond LIMIT_DIAGNOSTICS the last entry says
+ * Adds one; returns it (never NULL) so that expected/also can be set by the functions below. The same words about the same place are told once. Beyond LIMIT_DIAGNOSTICS the last entry says
  * "too many errors"; errors push out warnings.
  */
 Diagnostic *diagnostics_error(Diagnostics *diagnostics, SourceSpan span, const char *format, ...) G_GNUC_PRINTF(3, 4);
@@ -65,6 +65,7 @@ void diagnostic_also(Diagnostics *diagnostics, Diagnostic *diagnostic, SourceSpa
 /* In order of file and place (stable). */
 size_t diagnostics_count(const Diagnostics *diagnostics);
 const Diagnostic *diagnostics_get(const Diagnostics *diagnostics, size_t index);
+/* How many errors were told, also those beyond LIMIT_DIAGNOSTICS. */
 size_t diagnostics_error_count(const Diagnostics *diagnostics);
 /* All of it as text, as above. */
 char *diagnostics_print(const Diagnostics *diagnostics) G_GNUC_WARN_UNUSED_RESULT;

@@ -199,6 +199,8 @@ static void note_actions(Checker *checker, const StatementNode *statement) {
 
 /* First pass: every name of every file, so that rules may come before what they name. */
 static void collect(Checker *checker, const RulesFile *file) {
+  checker->lost_names |= file->lost_names;
+  checker->lost_statements |= file->lost_statements;
   for (const Declaration *declaration = file->declarations; declaration; declaration = declaration->next) {
     switch (declaration->kind) {
       case DECLARATION_TABLE:
@@ -226,7 +228,7 @@ static void check_tables(Checker *checker, const RulesFile *file) {
     Symbol *symbol = declaration->kind == DECLARATION_TABLE || declaration->kind == DECLARATION_DNSLIST
                          ? checker_symbol(checker, declaration->name)
                          : NULL;
-    if (symbol && symbol->declaration == declaration)
+    if (symbol && symbol->declaration == declaration && !declaration->is_broken)
       check_table(checker, symbol, file);
     for (const RulesFile *included = declaration->files; included; included = included->next)
       check_tables(checker, included);
@@ -319,7 +321,7 @@ static void checker_clear(Checker *checker) {
   arena_free(checker->scratch);
 }
 
-bool check_rules(Program *program, const RulesFile *file, const RulesetOptions *options, Diagnostics *diagnostics) {
+bool check_rules(Program *program, const RulesFile *file, bool complete, const RulesetOptions *options, Diagnostics *diagnostics) {
   Checker checker = {.arena = program->arena, .diagnostics = diagnostics, .options = options, .program = program};
   size_t errors_before = diagnostics_error_count(diagnostics);
   checker_init(&checker);
@@ -330,7 +332,7 @@ bool check_rules(Program *program, const RulesFile *file, const RulesetOptions *
   check_unused_defines(&checker, file);
   finish_program(&checker);
   bool good = diagnostics_error_count(diagnostics) == errors_before;
-  if (good)
+  if (good && complete)
     lint_program(&checker);
   checker_clear(&checker);
   return good;

@@ -220,6 +220,8 @@ static const Expression *compile_in_list(Checker *checker, const Expression *lef
 }
 
 static const Expression *tell_unknown_container(Checker *checker, const Node *right) {
+  if (checker->lost_names)
+    return NULL;
   const char *nearest = nearest_of(checker, right->text, false, true, true);
   Diagnostic *told = diagnostics_error(checker->diagnostics, right->span, "unknown table \"%.*s\"", SLICE_ARGS(right->text));
   diagnostic_expected(checker->diagnostics, told, "expected the name of a table, dnslist or define, a set { a, b }, a range or a net%s%s",
@@ -231,6 +233,8 @@ static const Expression *compile_in_positive(Checker *checker, const Node *node,
   Symbol *symbol = right->kind == NODE_NAME ? checker_symbol(checker, right->text) : NULL;
   if (symbol && symbol->kind != SYMBOL_DEFINE)
     return compile_in_resource(checker, node, symbol);
+  if (is_lost(checker, right))
+    return NULL;
   if (node->left->kind == NODE_TUPLE) {
     Diagnostic *told = diagnostics_error(checker->diagnostics, node->left->span, "a tuple is looked up in a table");
     diagnostic_expected(checker->diagnostics, told, "expected `in` with the name of a table whose keys are tuples");
@@ -349,6 +353,8 @@ static bool check_regex_sentinel(Checker *checker, const Expression *side, const
 const Expression *compile_match(Checker *checker, const Node *node) {
   const Expression *left = compile_expression(checker, node->left, WANTED_ANY);
   const Node *pattern = literal_of(checker, node->right);
+  if (pattern->kind != NODE_REGEX && is_lost(checker, pattern))
+    return NULL;
   if (pattern->kind != NODE_REGEX) {
     Diagnostic *told =
         diagnostics_error(checker->diagnostics, node->right->span, "%.*s is not a regex", SLICE_ARGS(node_source(node->right)));

@@ -112,6 +112,8 @@ bool variable_resolve(Checker *checker, VariableSymbol *variable, SourceSpan spa
 
 static const Expression *compile_variable(Checker *checker, const Node *node, Slice text) {
   VariableSymbol *variable = checker_variable(checker, text);
+  if (!variable && checker->lost_statements)
+    return NULL;
   if (!variable) {
     const char *nearest = nearest_of(checker, text, false, false, true);
     Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "no rule sets %.*s", SLICE_ARGS(text));
@@ -140,7 +142,10 @@ uint32_t check_score_name(Checker *checker, Slice name) {
 }
 
 static const Expression *compile_score(Checker *checker, const Node *node, Slice name) {
-  if (!slice_is_empty(name) && !g_hash_table_contains(checker->score_nodes, &name)) {
+  bool is_known = slice_is_empty(name) || g_hash_table_contains(checker->score_nodes, &name);
+  if (!is_known && checker->lost_statements)
+    return NULL;
+  if (!is_known) {
     g_autofree const char **names = g_new0(const char *, g_hash_table_size(checker->score_nodes) + 1);
     GHashTableIter iter;
     gpointer key;
@@ -216,6 +221,8 @@ static const Expression *tell_unknown_name(Checker *checker, const Node *node, S
       diagnostic_expected(checker->diagnostics, told, "expected `key in %.*s`", SLICE_ARGS(base));
     return NULL;
   }
+  if (checker->lost_names)
+    return NULL;
   const char *nearest = nearest_of(checker, node->text, true, false, true);
   if (!nearest)
     nearest = nearest_of(checker, base, true, false, true);
@@ -365,6 +372,8 @@ bool compile_keys(Checker *checker, const Node *node, const ResourceUse *use, Ex
 
 static Symbol *find_map(Checker *checker, const Node *name) {
   Symbol *symbol = name->kind == NODE_NAME ? checker_symbol(checker, name->text) : NULL;
+  if (is_lost(checker, name))
+    return NULL;
   if (!symbol) {
     const char *nearest = nearest_of(checker, name->text, false, true, false);
     Diagnostic *told = diagnostics_error(checker->diagnostics, name->span, "unknown table \"%.*s\"", SLICE_ARGS(node_source(name)));

@@ -57,7 +57,8 @@ struct Checker {
   GHashTable *told_spans;  /* set of places in a text: unreachable statements already told */
   GHashTable *told;        /* Node* set: facts already told to be out of reach */
   GPtrArray *uses, *rules, *variable_infos, *score_names;
-  GArray *define_uses; /* DefineUse */
+  GArray *define_uses;              /* DefineUse */
+  bool lost_names, lost_statements; /* after syntax errors: unknown names, variables and scores may be known after all */
   uint32_t next_expression;
   const SourceText *line_source; /* where line_of has counted to */
   uint32_t line_offset;
@@ -120,6 +121,8 @@ Diagnostic *tell_problem(Checker *checker, const Node *node, const char *problem
 /* check_types.c */
 bool is_literal(Checker *checker, const Node *node);        /* also a define of one */
 const Node *literal_of(Checker *checker, const Node *node); /* the define's literal, or the node itself */
+/* A plain name that a declaration with a syntax error has, or may have: it is not missed. */
+bool is_lost(Checker *checker, const Node *node);
 /* A plain name that nothing else has: it may be one of an enum's. */
 bool is_bare_word(Checker *checker, const Node *node);
 bool node_literal_type(const Node *node, ValueType *type);
@@ -186,7 +189,10 @@ ConstantTruth constant_truth(const Expression *expression);
 bool policy_answers(const Checker *checker, Phase phase); /* the policy door's verdict counts there */
 void lint_program(Checker *checker);
 
-/* check.c: the whole tree into checker->program; false when there are errors. */
-bool check_rules(Program *program, const RulesFile *file, const RulesetOptions *options, Diagnostics *diagnostics);
+/*
+ * check.c: the whole tree into checker->program; false when there are errors. A tree that is not `complete` has lost parts to syntax errors: what is
+ * there is checked, nothing that may depend on those parts is told, and nothing is warned of.
+ */
+bool check_rules(Program *program, const RulesFile *file, bool complete, const RulesetOptions *options, Diagnostics *diagnostics);
 
 #endif

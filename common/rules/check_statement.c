@@ -281,7 +281,7 @@ static void tell_unreachable(Checker *checker, SourceSpan span, SourceSpan becau
 
 /* A look-up may fail, a regex exceed its limit, a variable hold either: an unknown `when` takes no branch at all. */
 static bool can_be_unknown(const Expression *condition) {
-  uint8_t may_fail = (uint8_t)~(1u << LOOKUP_HERE);
+  uint8_t may_fail = (uint8_t) ~(1u << LOOKUP_HERE);
   return condition && ((condition->lookup_classes & may_fail) || condition->reads_variables || condition->has_match);
 }
 
@@ -295,6 +295,10 @@ static bool compile_when(PhaseBuilder *builder, const StatementNode *node, uint3
     bool good = true;
     if (always)
       tell_unreachable(checker, branch->span, always->span, "this branch is always taken");
+    if (branch->is_broken) { /* what its rules may read and do hangs on its condition */
+      all_end = false;
+      continue;
+    }
     const Expression *condition = NULL;
     if (branch->condition) {
       condition = check_condition(checker, branch->condition);
@@ -357,7 +361,7 @@ static void compile_at(PhaseBuilder *builder, const Declaration *declaration) {
 
 static void compile_file(PhaseBuilder *builder, const RulesFile *file) {
   for (const Declaration *declaration = file->declarations; declaration; declaration = declaration->next) {
-    if (declaration->kind == DECLARATION_AT && (declaration->phases & PHASE_BIT(builder->checker->phase)))
+    if (declaration->kind == DECLARATION_AT && !declaration->is_broken && (declaration->phases & PHASE_BIT(builder->checker->phase)))
       compile_at(builder, declaration);
     for (const RulesFile *included = declaration->files; included; included = included->next)
       compile_file(builder, included);

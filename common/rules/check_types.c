@@ -132,6 +132,11 @@ bool is_bare_word(Checker *checker, const Node *node) {
          !fact_from_name(node->text, &fact) && !slice_equal(node->text, SLICE_LITERAL("score"));
 }
 
+bool is_lost(Checker *checker, const Node *node) {
+  Symbol *symbol = node->kind == NODE_NAME ? checker_symbol(checker, node->text) : NULL;
+  return symbol ? symbol->declaration->is_broken : checker->lost_names && is_bare_word(checker, node);
+}
+
 /* Follows defines to a literal, set, range or plain word; the node itself when there is none at the end. */
 static const Node *follow_defines(Checker *checker, const Node *node, unsigned depth) {
   Symbol *symbol = node->kind == NODE_NAME && depth < LIMIT_NESTING ? checker_symbol(checker, node->text) : NULL;
@@ -189,6 +194,8 @@ static Expression *compile_enum_text(Checker *checker, const Node *node, Slice t
 }
 
 Expression *compile_enum_name(Checker *checker, const Node *node, Wanted wanted) {
+  if (wanted.names && is_lost(checker, node) && !g_strv_contains(wanted.names, slice_to_string(checker->scratch, node->text)))
+    return NULL;
   return compile_enum_text(checker, node, node->text, wanted.names);
 }
 
@@ -206,6 +213,14 @@ static bool tell_domain_form(Checker *checker, const Node *node, Slice text) {
   return true;
 }
 
+/* "@example.org" is an entry of a set or table; no sender and no recipient is ever equal to it. */
+static void tell_address_form(Checker *checker, const Node *node, Slice text) {
+  Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "\"%.*s\" is not an address", SLICE_ARGS(text));
+  tell_use(checker, told);
+  diagnostic_expected(checker->diagnostics, told, "write `in { \"%.*s\" }`, or compare the .domain with \"%.*s\"", SLICE_ARGS(text),
+                      SLICE_ARGS(slice_from_offset(text, 1)));
+}
+
 static Expression *compile_quoted(Checker *checker, const Node *node, Slice text, Wanted wanted) {
   if (wanted.type == TYPE_COUNT || wanted.type == TYPE_STRING)
     return literal_new(checker, node, value_text(text));
@@ -213,6 +228,10 @@ static Expression *compile_quoted(Checker *checker, const Node *node, Slice text
     return compile_enum_text(checker, node, text, wanted.names);
   if (wanted.type == TYPE_DOMAIN && tell_domain_form(checker, node, text))
     return NULL;
+  if (wanted.type == TYPE_ADDRESS && text.length > 1 && text.data[0] == '@') {
+    tell_address_form(checker, node, text);
+    return NULL;
+  }
   Value value = VALUE_NONE;
   const char *problem = NULL;
   Slice right_form = SLICE_EMPTY;

@@ -192,6 +192,15 @@ void parser_leave(Parser *parser) {
   parser->nesting--;
 }
 
+void parser_lose_part(Parser *parser) {
+  parser->file->lost_names = true;
+  parser->file->lost_statements = true;
+}
+
+bool parser_told_since(const Parser *parser, size_t errors) {
+  return diagnostics_error_count(parser->diagnostics) > errors;
+}
+
 bool parser_new_name(Parser *parser, const char *what, Slice *name, SourceSpan *span) {
   if (parser_kind(parser) != TOKEN_WORD) {
     (void)parser_unexpected(parser, "the name of %s: letters, digits and \"_\"", what);
@@ -237,16 +246,18 @@ static void parse_declarations(Parser *parser) {
   while (parser->token.kind != TOKEN_END) {
     parser_begin_line(parser);
     parser->nesting_told = false;
-    Declaration *declaration = parse_declaration(parser);
+    bool complete;
+    Declaration *declaration = parse_declaration(parser, &complete);
     if (declaration != NULL) {
       *link = declaration;
       link = &declaration->next;
     }
-    if (declaration != NULL && !parser_at_end_of_line(parser)) {
+    if (complete && !parser_at_end_of_line(parser)) {
       (void)parser_unexpected(parser, "the end of the line");
-      declaration = NULL;
+      parser_lose_part(parser);
+      complete = false;
     }
-    if (declaration == NULL) {
+    if (!complete) {
       skip_declaration(parser);
     }
   }
@@ -259,6 +270,7 @@ RulesFile *parse_source(ParseRun *run, const SourceText *source, const char *pat
   file->directory = directory;
   file->included = open_file->up != NULL;
   if (!source_check(source, run->diagnostics)) {
+    file->lost_names = file->lost_statements = true;
     return file;
   }
   Parser parser = {.run = run, .arena = run->arena, .diagnostics = run->diagnostics, .open_file = open_file, .file = file};

@@ -268,7 +268,9 @@ static bool parse_at(Parser *parser, Declaration *declaration) {
   } while (good && parser_accept(parser, TOKEN_COMMA));
   const char *expected = "\",\" and another phase, \"when\" and a condition, or \"{\" and the statements";
   if (good && parser_accept_word(parser, "when")) {
+    size_t errors = diagnostics_error_count(parser->diagnostics);
     declaration->condition = parse_when_condition(parser);
+    declaration->is_broken = parser_told_since(parser, errors);
     good = declaration->condition != NULL;
     expected = "\"{\" and the statements, or an operator";
   }
@@ -309,10 +311,25 @@ static void tell_no_declaration(Parser *parser) {
   }
 }
 
+/* After an error: a name that was read stays, so that rules that use it are not told that there is none. */
+static bool keep_after_error(Parser *parser, Declaration *declaration, bool complete) {
+  bool is_named = declaration->kind != DECLARATION_AT && declaration->kind != DECLARATION_INCLUDE;
+  if (is_named) {
+    declaration->is_broken = true;
+  }
+  if (is_named && !slice_is_empty(declaration->name) && slice_find(declaration->name, '.') < 0) {
+    return true;
+  }
+  if (!complete) {
+    parser_lose_part(parser);
+  }
+  return complete;
+}
+
 /*
  * SYNTAX: declaration := include | table | dnslist | define | at
  */
-Declaration *parse_declaration(Parser *parser) {
+Declaration *parse_declaration(Parser *parser, bool *complete) {
   static bool (*const parsers[])(Parser *, Declaration *) = {parse_include, parse_table, parse_dnslist, parse_define, parse_at};
   for (size_t i = 0; DECLARATIONS[i] != NULL; i++) {
     if (!parser_is_word(parser, DECLARATIONS[i])) {
@@ -320,12 +337,16 @@ Declaration *parse_declaration(Parser *parser) {
     }
     Declaration *declaration = ARENA_NEW(parser->arena, Declaration);
     SourceSpan start = parser_advance(parser).span;
-    if (!parsers[i](parser, declaration)) {
+    size_t errors = diagnostics_error_count(parser->diagnostics);
+    *complete = parsers[i](parser, declaration);
+    declaration->span = source_span_join(start, parser->previous);
+    if ((!*complete || parser_told_since(parser, errors)) && !keep_after_error(parser, declaration, *complete)) {
       return NULL;
     }
-    declaration->span = source_span_join(start, parser->previous);
     return declaration;
   }
+  *complete = false;
   tell_no_declaration(parser);
+  parser_lose_part(parser);
   return NULL;
 }

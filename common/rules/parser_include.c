@@ -99,10 +99,12 @@ static RulesFile *include_file(Parser *parser, const Declaration *declaration, c
 
 static void add_file(Parser *parser, Declaration *declaration, RulesFile ***link, const char *path, const char *folder) {
   RulesFile *file = include_file(parser, declaration, path, folder);
-  if (file != NULL) {
-    **link = file;
-    *link = &file->next;
+  if (file == NULL) {
+    parser_lose_part(parser);
+    return;
   }
+  **link = file;
+  *link = &file->next;
 }
 
 /* In order of their names' bytes. */
@@ -111,6 +113,7 @@ static void include_matches(Parser *parser, Declaration *declaration, const char
   int result = glob(pattern, GLOB_NOSORT, glob_error, &found);
   if (result != 0 && result != GLOB_NOMATCH) {
     parser_error(parser, declaration->spec_span, "folders that can be read", "cannot look for \"%s\"", pattern);
+    parser_lose_part(parser);
   } else if (result == 0) {
     qsort(found.gl_pathv, found.gl_pathc, sizeof(char *), compare_paths);
     RulesFile **link = &declaration->files;
@@ -124,6 +127,7 @@ static void include_matches(Parser *parser, Declaration *declaration, const char
 void parser_include(Parser *parser, Declaration *declaration) {
   if (parser->open_file->depth >= LIMIT_INCLUDE_DEPTH) {
     parser_error(parser, declaration->spec_span, NULL, "files within files, more than %d deep", LIMIT_INCLUDE_DEPTH);
+    parser_lose_part(parser);
     return;
   }
   const char *written = slice_to_string(parser->arena, declaration->pattern);
@@ -131,6 +135,7 @@ void parser_include(Parser *parser, Declaration *declaration) {
   if (folder == NULL) {
     if (!is_pattern(written)) {
       parser_error(parser, declaration->spec_span, "a file that can be read", "cannot include \"%s\": %s", written, g_strerror(errno));
+      parser_lose_part(parser);
     }
     return;
   }

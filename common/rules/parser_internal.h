@@ -74,12 +74,18 @@ bool parser_new_name(Parser *parser, const char *what, Slice *name, SourceSpan *
 /* The inside of a template, from `start` to `end` of the source. */
 bool parse_template(Parser *outer, size_t start, size_t end, Node **node);
 
+/* A part of the file is left out, after an error: names may have been declared there, and variables set. */
+void parser_lose_part(Parser *parser);
+/* Whether anything has been told since there were `errors` errors. */
+bool parser_told_since(const Parser *parser, size_t errors);
+
 /* parser_include.c: reads the files of an include. */
 void parser_include(Parser *parser, Declaration *declaration);
 RulesFile *parse_source(ParseRun *run, const SourceText *source, const char *path, const char *directory, const OpenFile *open_file);
 
 /* parser_declaration.c */
-Declaration *parse_declaration(Parser *parser);
+/* NULL after an error that left no name; `complete` is false after any that the parser must skip behind. */
+Declaration *parse_declaration(Parser *parser, bool *complete);
 /* Skips to the next line that begins a declaration. */
 void skip_declaration(Parser *parser);
 /* "on error skip|tempfail|match", at `on`. */

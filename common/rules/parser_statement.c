@@ -146,7 +146,9 @@ Node *parse_when_condition(Parser *parser) {
 static bool parse_branch(Parser *parser, BranchNode *branch, bool conditional) {
   SourceSpan start = parser->previous;
   if (conditional) {
+    size_t errors = diagnostics_error_count(parser->diagnostics);
     branch->condition = parse_when_condition(parser);
+    branch->is_broken = parser_told_since(parser, errors);
   }
   if (conditional && branch->condition == NULL) {
     parse_block_after_error(parser, &branch->body);
@@ -265,6 +267,19 @@ static StatementNode *parse_statement(Parser *parser) {
   return statement;
 }
 
+/* As parse_statement; what has an error, other than in a block inside of it, is left out. */
+static StatementNode *parse_good_statement(Parser *parser) {
+  size_t errors = diagnostics_error_count(parser->diagnostics);
+  StatementNode *statement = parse_statement(parser);
+  if (statement != NULL && statement->kind == STATEMENT_NODE_RULE && parser_told_since(parser, errors)) {
+    statement = NULL;
+  }
+  if (statement == NULL) {
+    parser->file->lost_statements = true;
+  }
+  return statement;
+}
+
 /* The statements behind '{', up to and with the '}'. */
 static void parse_statements(Parser *parser, SourceSpan open, StatementNode **first) {
   StatementNode **link = first;
@@ -283,7 +298,7 @@ static void parse_statements(Parser *parser, SourceSpan open, StatementNode **fi
       return;
     }
     parser_begin_line(parser);
-    StatementNode *statement = parse_statement(parser);
+    StatementNode *statement = parse_good_statement(parser);
     if (statement != NULL) {
       *link = statement;
       link = &statement->next;

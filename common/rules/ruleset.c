@@ -16,12 +16,13 @@ static void release_ruleset(void *ruleset) {
   ruleset_unref(ruleset);
 }
 
-/* Checks what was parsed. Diagnostics point into the texts, so they hold the arena, also of a ruleset that came to nothing. */
+/* Checks what was parsed, also behind syntax errors, so that one run tells all. Diagnostics point into the texts, so they hold the arena, also of a ruleset that came to nothing. */
 static Ruleset *load(Program *program, const RulesFile *file, const RulesetOptions *options, Diagnostics *diagnostics,
                      size_t errors_before) {
   bool parsed = file && diagnostics_error_count(diagnostics) == errors_before;
   program->tree = file;
-  bool good = parsed && check_rules(program, file, options, diagnostics);
+  bool checked = file && check_rules(program, file, parsed, options, diagnostics);
+  bool good = parsed && checked;
   if (diagnostics_count(diagnostics) > 0)
     diagnostics_keep(diagnostics, release_ruleset, ruleset_ref(program));
   if (good)
@@ -38,7 +39,7 @@ Ruleset *ruleset_load_file(const char *path, const RulesetOptions *options, Diag
   if (!file && error) {
     SourceText *source = ARENA_NEW(program->arena, SourceText);
     source->name = slice_to_string(program->arena, slice_from(path));
-    diagnostics_error(diagnostics, (SourceSpan){source, 0, 0}, "%s", error->message);
+    diagnostics_error(diagnostics, (SourceSpan){source, 0, 0}, "cannot be read: %s", error->message);
   }
   return load(program, file, options, diagnostics, errors_before);
 }

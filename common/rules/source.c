@@ -24,19 +24,19 @@ static bool check_file(int descriptor, bool check_owners, struct stat *status, G
     return fail(error, code, g_strerror(code));
   }
   if (!S_ISREG(status->st_mode)) {
-    return fail(error, EINVAL, "is not a regular file");
+    return fail(error, EINVAL, "it is not a regular file");
   }
   if (status->st_size > LIMIT_RULES_FILE) {
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "is larger than %d bytes", LIMIT_RULES_FILE);
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "it is larger than %d bytes", LIMIT_RULES_FILE);
     return false;
   }
   if (check_owners && status->st_uid != 0 && status->st_uid != geteuid()) {
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM, "belongs to user %u; it must belong to root or to user %u",
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM, "it belongs to user %u; it must belong to root or to user %u",
                 (unsigned)status->st_uid, (unsigned)geteuid());
     return false;
   }
   if (check_owners && (status->st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM, "may be written by others (mode %03o); only its owner may",
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM, "it may be written by others (mode %03o); only its owner may",
                 (unsigned)(status->st_mode & 0777));
     return false;
   }

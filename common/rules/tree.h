@@ -99,6 +99,7 @@ struct BranchNode {
   BranchNode *next;
   SourceSpan span;
   Node *condition; /* NULL: plain else */
+  bool is_broken;  /* its condition has a syntax error, which was told */
   StatementNode *body;
 };
 
@@ -125,6 +126,7 @@ typedef struct Declaration Declaration;
 struct Declaration {
   Declaration *next;
   DeclarationKind kind;
+  bool is_broken; /* it has a syntax error, which was told: only its name counts; AT: its condition is not known */
   SourceSpan span;
   Slice name; /* TABLE, DNSLIST, DEFINE */
   SourceSpan name_span;
@@ -167,6 +169,8 @@ struct RulesFile {
   Declaration *declarations;
   CommentNode *comments; /* in order */
   bool included;
+  /* What syntax errors left out, so that the checker does not miss it: declarations whose names are not known; statements. */
+  bool lost_names, lost_statements;
 };
 
 /* `# ...` up to the end of the line; `own_line` when nothing but blanks stands before it. */

@@ -139,10 +139,35 @@ START_TEST(test_limit) {
   ck_assert_ptr_nonnull(strstr(printed, "an error is never lost"));
   ck_assert_str_eq(diagnostics_get(diagnostics, LIMIT_DIAGNOSTICS - 1)->message, "too many errors, the rest is not told");
   for (int i = 0; i < LIMIT_DIAGNOSTICS * 2; i++) {
-    (void)diagnostics_error(diagnostics, span_of(&source, 2, 1), "error");
+    (void)diagnostics_error(diagnostics, span_of(&source, 2, 1), "error %d", i);
   }
   ck_assert_uint_eq(diagnostics_count(diagnostics), LIMIT_DIAGNOSTICS);
-  ck_assert_uint_eq(diagnostics_error_count(diagnostics), LIMIT_DIAGNOSTICS);
+  ck_assert_uint_eq(diagnostics_error_count(diagnostics), LIMIT_DIAGNOSTICS * 2 + 1);
+}
+END_TEST
+
+START_TEST(test_same_words_once) {
+  SourceText source = source_of("f", "0123456789");
+  g_autoptr(Diagnostics) diagnostics = diagnostics_new();
+  Diagnostic *first = diagnostics_error(diagnostics, span_of(&source, 2, 1), "wrong");
+  ck_assert_ptr_eq(diagnostics_error(diagnostics, span_of(&source, 2, 1), "wrong"), first);
+  ck_assert_uint_eq(diagnostics_count(diagnostics), 1);
+  ck_assert_uint_eq(diagnostics_error_count(diagnostics), 1);
+  (void)diagnostics_error(diagnostics, span_of(&source, 2, 2), "wrong");
+  (void)diagnostics_error(diagnostics, span_of(&source, 3, 1), "wrong");
+  (void)diagnostics_error(diagnostics, span_of(&source, 2, 1), "other");
+  (void)diagnostics_warning(diagnostics, span_of(&source, 2, 1), "wrong");
+  ck_assert_uint_eq(diagnostics_count(diagnostics), 5);
+  ck_assert_uint_eq(diagnostics_error_count(diagnostics), 4);
+}
+END_TEST
+
+START_TEST(test_file_without_text) {
+  SourceText source = {.name = "mx.rules"};
+  g_autoptr(Diagnostics) diagnostics = diagnostics_new();
+  (void)diagnostics_error(diagnostics, (SourceSpan){.source = &source}, "cannot be read");
+  g_autofree char *printed = diagnostics_print(diagnostics);
+  ck_assert_str_eq(printed, "mx.rules: error: cannot be read\n");
 }
 END_TEST
 
@@ -190,6 +215,10 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, test_without_source);
   tcase_add_test(tests, test_order);
   tcase_add_test(tests, test_limit);
+  tcase_add_test(tests, test_same_words_once);
+  tcase_add_test(tests, test_file_without_text);
+  tcase_add_test(unit, test_same_words_once);
+  tcase_add_test(unit, test_file_without_text);
   tcase_add_test(tests, test_exactly_the_limit);
   tcase_add_loop_test(tests, test_nearest, 0, G_N_ELEMENTS(words));
   tcase_add_test(tests, test_nearest_long);

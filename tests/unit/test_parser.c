@@ -325,8 +325,8 @@ START_TEST(includes_that_cannot_be) {
   assert_message(&folder, "missing.rules\": No such file or directory");
   assert_message(&folder, "loop.rules\" includes itself, through other files");
   assert_message(&folder, "main.rules\" includes itself");
-  assert_message(&folder, "dir\": is not a regular file");
-  assert_message(&folder, "fifo\": is not a regular file");
+  assert_message(&folder, "dir\": it is not a regular file");
+  assert_message(&folder, "fifo\": it is not a regular file");
   ck_assert_uint_eq(diagnostics_error_count(folder.diagnostics), 5);
   folder_close(&folder);
 }
@@ -357,7 +357,7 @@ START_TEST(owners_are_checked) {
   ck_assert_ptr_nonnull(folder_parse(&folder, "main.rules", false));
   ck_assert_uint_eq(diagnostics_error_count(folder.diagnostics), 0);
   ck_assert_ptr_nonnull(folder_parse(&folder, "main.rules", true));
-  assert_message(&folder, "i.rules\": may be written by others (mode 620)");
+  assert_message(&folder, "i.rules\": it may be written by others (mode 620)");
   ck_assert_ptr_null(folder_parse(&folder, "i.rules", true));
   ck_assert_ptr_nonnull(folder.error);
   folder_close(&folder);
