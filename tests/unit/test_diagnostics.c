@@ -217,8 +217,6 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, test_limit);
   tcase_add_test(tests, test_same_words_once);
   tcase_add_test(tests, test_file_without_text);
-  tcase_add_test(unit, test_same_words_once);
-  tcase_add_test(unit, test_file_without_text);
   tcase_add_test(tests, test_exactly_the_limit);
   tcase_add_loop_test(tests, test_nearest, 0, G_N_ELEMENTS(words));
   tcase_add_test(tests, test_nearest_long);
