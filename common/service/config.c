@@ -13,6 +13,7 @@
 
 #include "common/base/diagnostics.h"
 #include "common/base/ip.h"
+#include "common/service/listener.h"
 #include <config.h> /* of the build, for PACKAGE_VERSION; our own is above */
 
 typedef enum SettingField {
@@ -448,6 +449,11 @@ static bool field_listen(const ConfigSetting *setting, const char *text, Config 
   if (config->daemon == DAEMON_MILTER && config->listen[1] != NULL) {
     return setting_bad(setting, text, "one socket: the milter library listens on one", error);
   }
+  for (size_t i = 0; config->listen[i] != NULL; i++) {
+    if (!listener_check_address(config->listen[i], error)) {
+      return false;
+    }
+  }
   return true;
 }
 
@@ -542,7 +548,6 @@ static char *host_name(void) {
 
 static bool config_fill(Config *config, const Flags *parsed, char *texts[], GError **error) {
   config->foreground = parsed->foreground;
-  config->check_owners = geteuid() == 0;
   for (size_t i = 0; i < FIELD_COUNT; i++) {
     bool ours = strcmp(settings[i].group, "mailreeve") == 0 || strcmp(settings[i].group, daemon_group(config->daemon)) == 0;
     if (!ours) {
@@ -608,11 +613,7 @@ Config *config_reread(const Config *config, GError **error) {
   if (!flags_parse(&parsed, config->arguments, error)) {
     return NULL;
   }
-  Config *again = config_make(config->daemon, &parsed, config->arguments, error);
-  if (again != NULL) {
-    again->check_owners = config->check_owners; /* we are not root any more */
-  }
-  return again;
+  return config_make(config->daemon, &parsed, config->arguments, error);
 }
 
 static bool lists_differ(char *const *a, char *const *b) {

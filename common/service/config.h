@@ -27,27 +27,26 @@ typedef enum DecisionLogLevel { DECISIONS_RULED, DECISIONS_ALL } DecisionLogLeve
 
 typedef struct Config {
   DaemonKind daemon;
-  char *config_path;   /* NULL: none */
+  char *config_path; /* NULL: none */
   char *rules_path;
-  char **listen;       /* "unix:PATH" | "inet:HOST:PORT", each with an optional ",service=NAME"; NULL-terminated */
-  char *service;       /* fact `service` of listeners that name none; NULL */
-  char *resolver;      /* HOST@PORT; NULL: resolv.conf */
-  char *user;          /* drop to; NULL when not started as root */
-  char *socket_group;  /* NULL: the user's */
+  char **listen;      /* "unix:PATH" | "inet:HOST:PORT", each with an optional ",service=NAME"; NULL-terminated */
+  char *service;      /* fact `service` of listeners that name none; NULL */
+  char *resolver;     /* HOST@PORT; NULL: resolv.conf */
+  char *user;         /* drop to; NULL when not started as root */
+  char *socket_group; /* NULL: the user's */
   mode_t socket_mode;
-  char *server_name;   /* default: the host's name */
-  char **allow;        /* networks that may connect to inet listeners; NULL-terminated; default loopback */
+  char *server_name; /* default: the host's name */
+  char **allow;      /* networks that may connect to inet listeners; NULL-terminated; default loopback */
   bool foreground;
-  bool log_stderr;     /* else syslog */
+  bool log_stderr; /* else syslog */
   DecisionLogLevel decisions;
   unsigned deadline_ms;
   unsigned idle_seconds;
   unsigned max_connections;
-  bool accept_is_ok;   /* policy */
-  char *delay_reject;  /* milter: "no" | "mail" | "rcpt" */
+  bool accept_is_ok;                   /* policy */
+  char *delay_reject;                  /* milter: "no" | "mail" | "rcpt" */
   bool policy_enabled, milter_enabled; /* which doors are in use: facts and actions are checked against them; phase ownership */
-  bool check_owners;   /* started as root: files that rules come from must be owned by root or our user */
-  char **arguments;    /* the command line, kept for config_reread */
+  char **arguments;                    /* the command line, kept for config_reread */
 } Config;
 
 typedef enum ConfigResult { CONFIG_RUN, CONFIG_CHECK, CONFIG_EXIT_OK, CONFIG_EXIT_USAGE } ConfigResult;
@@ -68,7 +67,7 @@ PhaseSet config_owned_phases(const Config *config, Door door);
 
 typedef enum SettingKind {
   SETTING_TEXT,
-  SETTING_LIST,         /* words with blanks, commas at the end of a word or ';' between */
+  SETTING_LIST, /* words with blanks, commas at the end of a word or ';' between */
   SETTING_NUMBER,
   SETTING_MILLISECONDS, /* 500ms, 8s, 1m; a bare number is seconds */
   SETTING_SECONDS,      /* 30s, 20m, 2h, 1d */
@@ -94,8 +93,8 @@ typedef struct ConfigSetting {
 const ConfigSetting *config_settings(size_t *count);
 
 typedef struct ConfigFlag {
-  const char *flag;     /* "--config" */
-  const char *value;    /* "FILE", "" for a switch */
+  const char *flag;  /* "--config" */
+  const char *value; /* "FILE", "" for a switch */
   const char *sentence;
 } ConfigFlag;
 

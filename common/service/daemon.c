@@ -61,7 +61,7 @@ static Ruleset *load_rules(const Config *config, Registry *registry) {
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   RulesetOptions options = {
       .enabled_doors = config_doors(config),
-      .check_owners = config->check_owners,
+      .check_owners = true,
       .resources = registry_source(registry),
       .open_resources = true,
   };
@@ -236,10 +236,10 @@ static bool fork_away(Daemon *daemon, GError **error) {
 }
 
 /* A daemon leaves its folder: a relative path would mean something else at the next reload. */
-static bool paths_are_usable(const Config *config, GError **error) {
+static bool paths_are_usable(const Config *config, bool serve, GError **error) {
   const char *const paths[] = {config->rules_path, config->config_path};
   for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
-    if (paths[i] != NULL && !g_path_is_absolute(paths[i]) && !config->foreground) {
+    if (paths[i] != NULL && !g_path_is_absolute(paths[i]) && serve && !config->foreground) {
       g_set_error(error, G_FILE_ERROR, 0, "%s: an absolute path is needed without --foreground", paths[i]);
       return false;
     }
@@ -257,7 +257,7 @@ static void block_signals(void) {
 
 /* Sockets, fork, privileges: all that may need root. */
 static bool start_outside(Daemon *daemon, bool serve, GError **error) {
-  if (!identity_choose(daemon->config->user, &daemon->identity, error) || !paths_are_usable(daemon->config, error)) {
+  if (!identity_choose(daemon->config->user, &daemon->identity, error) || !paths_are_usable(daemon->config, serve, error)) {
     return false;
   }
   if (serve) {
@@ -280,7 +280,7 @@ static bool start_inside(Daemon *daemon, GError **error) {
   if (daemon->resolver == NULL) {
     return false;
   }
-  ResourceContext context = {.dns = &dns_resolver_backend, .dns_self = daemon->resolver, .check_owners = daemon->config->check_owners};
+  ResourceContext context = {.dns = &dns_resolver_backend, .dns_self = daemon->resolver, .check_owners = true};
   daemon->registry = registry_new(&context);
   daemon->ruleset = load_rules(daemon->config, daemon->registry);
   if (daemon->ruleset == NULL) {

@@ -213,6 +213,11 @@ static bool port_is_valid(const char *port) {
   return slice_to_int(slice_from(port), &number) && number >= 0 && number <= 65535;
 }
 
+static bool inet_parse(const char *text, char **host, char **port, GError **error) {
+  return (inet_split(text, host, port) && port_is_valid(*port)) ||
+         listener_fail(error, text, "expected HOST:PORT, or [ADDRESS]:PORT for IPv6");
+}
+
 static bool inet_bind(Listener *listener, const struct addrinfo *info, GError **error) {
   listener->fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (listener->fd < 0) {
@@ -244,8 +249,8 @@ static bool inet_name(Listener *listener, GError **error) {
 static bool inet_open(Listener *listener, const char *text, int family, const Config *config, GError **error) {
   g_autofree char *host = NULL, *port = NULL;
   listener->address = g_strdup(text);
-  if (!inet_split(text, &host, &port) || !port_is_valid(port)) {
-    return listener_fail(error, text, "expected HOST:PORT, or [ADDRESS]:PORT for IPv6");
+  if (!inet_parse(text, &host, &port, error)) {
+    return false;
   }
   struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
   struct addrinfo *found = NULL;
@@ -282,19 +287,41 @@ static bool options_split(char *address, char **service, GError **error) {
   return true;
 }
 
-static bool listener_bind(Listener *listener, const char *address, const Config *config, uid_t owner, gid_t owner_group, GError **error) {
+/* AF_UNIX, AF_INET6, or AF_UNSPEC for inet; *rest is what follows the prefix. */
+static bool family_split(const char *address, int *family, const char **rest, GError **error) {
   static const struct {
     const char *prefix;
     int family;
   } kinds[] = {{"unix:", AF_UNIX}, {"inet:", AF_UNSPEC}, {"inet6:", AF_INET6}};
   for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
     if (g_str_has_prefix(address, kinds[i].prefix)) {
-      const char *rest = address + strlen(kinds[i].prefix);
-      return kinds[i].family == AF_UNIX ? unix_open(listener, rest, config, owner, owner_group, error)
-                                        : inet_open(listener, rest, kinds[i].family, config, error);
+      *rest = address + strlen(kinds[i].prefix);
+      *family = kinds[i].family;
+      return true;
     }
   }
   return listener_fail(error, address, "expected unix:PATH, inet:HOST:PORT or inet6:[HOST]:PORT");
+}
+
+static bool listener_bind(Listener *listener, const char *address, const Config *config, uid_t owner, gid_t owner_group, GError **error) {
+  int family;
+  const char *rest;
+  if (!family_split(address, &family, &rest, error)) {
+    return false;
+  }
+  return family == AF_UNIX ? unix_open(listener, rest, config, owner, owner_group, error)
+                           : inet_open(listener, rest, family, config, error);
+}
+
+bool listener_check_address(const char *address, GError **error) {
+  g_autofree char *text = g_strdup(address), *service = NULL, *host = NULL, *port = NULL;
+  struct sockaddr_un path;
+  int family;
+  const char *rest;
+  if (!options_split(text, &service, error) || !family_split(text, &family, &rest, error)) {
+    return false;
+  }
+  return family == AF_UNIX ? unix_address(rest, &path, error) : inet_parse(rest, &host, &port, error);
 }
 
 Listener *listener_open(const char *address, const Config *config, uid_t owner, gid_t owner_group, GError **error) {

@@ -19,6 +19,8 @@ typedef struct Listener Listener;
  * are given to `owner` and the group that is configured, else `owner`'s.
  */
 Listener *listener_open(const char *address, const Config *config, uid_t owner, gid_t owner_group, GError **error);
+/* Whether an address is written as listener_open takes it. */
+bool listener_check_address(const char *address, GError **error);
 int listener_fd(const Listener *listener);
 bool listener_is_unix(const Listener *listener);
 const char *listener_address(const Listener *listener); /* canonical: "inet:127.0.0.1:10040" */

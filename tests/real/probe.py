@@ -10,6 +10,7 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+os.umask(0o022)  # the daemons take no rules that others may write
 PATIENCE = 60  # seconds for one line of the probe; only a test that has failed takes so long
 
 

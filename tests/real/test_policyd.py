@@ -475,14 +475,19 @@ def bad_starts():
         start_fails(daemon, "unknown flag", arguments=("--forground",))
         start_fails(daemon, "No such file", arguments=("--config", "/nonexistent/mailreeve.conf"))
         os.chmod(daemon.rules_path, 0o666)
-        if os.geteuid() == 0:
-            start_fails(daemon, "mailreeve.rules", "written by others")
+        start_fails(daemon, "mailreeve.rules", "written by others")
 
 
 def check_flag():
     with Policyd(RULES) as daemon:
         good = subprocess.run([*daemon.command, "--check"], stderr=subprocess.PIPE, text=True, check=False)  # beside the one that runs
         check(good.returncode == 0 and "good" in good.stderr, f"--check: {good.stderr}")
+        program = os.path.abspath(daemon.command[0])
+        folder, name = os.path.split(daemon.rules_path)
+        near = subprocess.run([program, "--check", "--rules", name], cwd=folder, stderr=subprocess.PIPE, text=True, check=False)
+        check(near.returncode == 0, f"--check of a file in this folder, in the foreground: {near.stderr}")
+        wrong = subprocess.run([*daemon.command, "--check", "--listen", "unix:policy"], stderr=subprocess.PIPE, text=True, check=False)
+        check(wrong.returncode == 2 and "absolute path" in wrong.stderr, f"--check of a wrong socket: {wrong.stderr}")
         daemon.write_rules("at rcpt { rejekt }\n")
         bad = subprocess.run([*daemon.command, "--check"], stderr=subprocess.PIPE, text=True, check=False)
         same(bad.returncode, 1)
