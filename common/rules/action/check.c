@@ -40,9 +40,13 @@ static void end_with_reply(Run *run, const Rule *rule, const ActionValue *action
   run_end(run, rule, &(Verdict){.outcome = outcome, .reply = reply});
 }
 
-/* DISCARD and HOLD need a message; elsewhere they say nothing. */
-static bool has_message(const Run *run) {
-  return (PHASES_MESSAGE & PHASE_BIT(run_phase(run))) != 0;
+/* DISCARD and HOLD need a message; elsewhere they are told to the log, and the next rule is read. */
+static bool has_message(Run *run, const Rule *rule, const char *word) {
+  if (PHASES_MESSAGE & PHASE_BIT(run_phase(run)))
+    return true;
+  const char *text = arena_printf(run_arena(run), "%s is left out: there is no message at %s", word, phase_name(run_phase(run)));
+  run_effect(run, rule, &(Effect){.kind = EFFECT_LOG, .as.log_text = slice_from(text)});
+  return false;
 }
 
 static void perform(Run *run, const Rule *rule, const void *plan) {
@@ -63,11 +67,11 @@ static void perform(Run *run, const Rule *rule, const void *plan) {
     case ACTION_WORD_NEXT:
       return;
     case ACTION_WORD_DISCARD:
-      if (has_message(run))
+      if (has_message(run, rule, "DISCARD"))
         run_end(run, rule, &(Verdict){.outcome = OUTCOME_DISCARD, .discard_why = action->text});
       return;
     case ACTION_WORD_HOLD:
-      if (has_message(run))
+      if (has_message(run, rule, "HOLD"))
         run_effect(run, rule, &(Effect){.kind = EFFECT_QUARANTINE_MESSAGE, .as.why = action->text});
       return;
   }
