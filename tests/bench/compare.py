@@ -10,6 +10,7 @@ import argparse
 import os
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -17,11 +18,12 @@ import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "mta"))
+sys.path[:0] = [os.path.join(HERE, "..", "mta"), os.path.join(HERE, "..", "real")]
 sys.dont_write_bytecode = True
 
 from daemons import MILTER, POLICYD, Daemon, Folder, program  # noqa: E402
 from private_postfix import PrivatePostfix, SmtpClient, can_connect, free_port, wait_until  # noqa: E402
+from probe import DnsServer  # noqa: E402
 
 
 class Null:
@@ -201,7 +203,6 @@ def part_postfix(folder, runs):
 
 def part_memory(folder, _):
     rules = folder.write("ten.rules", read("ten.rules"))
-    import socket
     with Daemon(POLICYD, folder, rules) as ours:
         start = resident_kib(ours.process.pid)
         path = folder.write("requests", "".join(request(n) for n in range(10)))
@@ -223,13 +224,52 @@ def part_memory(folder, _):
         print(f"memory: mailreeve-milter {resident_kib(ours.process.pid) / 1024:.1f} MiB resident at start with ten rules")
 
 
+def ask(port, text):
+    """One policy question over a connection of its own; how long the answer took, in ms."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        start = time.monotonic()
+        connection.sendall(text.encode())
+        reply = b""
+        while not reply.endswith(b"\n\n"):
+            part = connection.recv(4096)
+            assert part, "closed without an answer"
+            reply += part
+        return (time.monotonic() - start) * 1000, reply.decode().strip()
+
+
+def part_dns(folder, runs):
+    lists = [f"list{number}.example.test" for number in range(10)]
+    zone = "".join(f"*.{name} A 127.0.0.2 delay=100\n" for name in lists)
+    rules = "".join(f'dnslist list{number} of ip "{name}"\n' for number, name in enumerate(lists))
+    rules += "at rcpt {\n    accept recipient if recipient.localpart == \"postmaster\"\n    [listed] reject \"listed\" if "
+    rules += " and ".join(f"client_address in list{number}" for number in range(10)) + "\n}\n"
+    with DnsServer(zone) as dns, Daemon(POLICYD, folder, folder.write("dns.rules", rules), resolver=dns.address) as policyd:
+        waits, free = [], []
+        for number in range(runs):
+            text = request(number).replace("recipient=alice+ext@", "recipient=alice@")
+            result = []
+            waiting = threading.Thread(target=lambda: result.append(ask(policyd.port, text)))
+            waiting.start()
+            wait_until(lambda: dns.count("query") >= 10 * (number + 1), "ten questions are out")
+            for _ in range(10):
+                took, reply = ask(policyd.port, text.replace("recipient=alice@", "recipient=postmaster@"))
+                assert waiting.is_alive() and reply == "action=DUNNO", reply
+                free.append(took)
+            waiting.join()
+            took, reply = result[0]
+            assert reply.startswith("action=550"), reply
+            waits.append(took)
+        print(f"\nten DNS look-ups of 100 ms each in one phase: {statistics.median(waits):.1f} ms (target: about 100); "
+              f"a request that needs none, meanwhile: {statistics.median(free):.2f} ms, at most {max(free):.2f}")
+
+
 def read(name):
     with open(os.path.join(HERE, name), encoding="utf-8") as text:
         return text.read()
 
 
 PARTS = {"policy": part_policy, "instructions": part_instructions, "milter": part_milter, "rounds": part_rounds, "postfix": part_postfix,
-         "memory": part_memory}
+         "memory": part_memory, "dns": part_dns}
 
 
 def main():
