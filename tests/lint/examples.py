@@ -33,6 +33,8 @@ def configurations():
     for template in sorted((SOURCE / "packaging/man").glob("*.in")):
         for text in re.findall(r'^\.\\" configuration\n\.Bd [^\n]*\n(.*?)^\.Ed$', template.read_text(encoding="utf-8"), re.M | re.S):
             yield template.name, text
+    for path in sorted((SOURCE / "packaging/examples").glob("*.conf")):
+        yield path.name, path.read_text(encoding="utf-8")
 
 
 def scenarios():

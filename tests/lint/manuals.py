@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""manuals.py: the manual pages are what the tables say now, mandoc finds nothing wrong, and every example compiles."""
+"""manuals.py: the manual pages are what the tables say now, mandoc finds nothing wrong, every example compiles, and units start what there is."""
 
+import re
 import shutil
 import subprocess
 
@@ -41,6 +42,30 @@ def check_examples(faults):
     print(f"{count} examples")
 
 
+def check_unit(path, faults):
+    """The flags of ExecStart are the daemon's; nothing forbids machine code made for regexes; everything is filled in."""
+    text = path.read_text(encoding="utf-8")
+    command = re.search(r"^ExecStart=(\S*/(\S+)) (.*)$", text, re.M)
+    known = re.findall(r"--[a-z]+", subprocess.run([daemon_of(path), "--help"], capture_output=True, text=True, check=True).stdout)
+    if not command or command.group(2) != daemon_of(path).name or not command.group(1).startswith("/"):
+        faults.append(f"{path.name} does not start {daemon_of(path).name}")
+    else:
+        faults.extend(f"{path.name}: there is no flag {flag}" for flag in re.findall(r"--[a-z]+", command.group(3)) if flag not in known)
+    faults.extend(f"{path.name} sets {word}" for word in re.findall(r"^MemoryDenyWriteExecute|@\w+dir@", text, re.M))
+
+
+def daemon_of(unit):
+    return next(daemon for daemon in examples.DAEMONS if daemon.name == unit.stem)
+
+
+def check_units(faults):
+    units = sorted((BUILD / "packaging/systemd").glob("*.service"))
+    if len(units) != 2:
+        faults.append("units of the daemons are missing")
+    for unit in units:
+        check_unit(unit, faults)
+
+
 def main():
     faults = []
     templates = sorted((SOURCE / "packaging/man").glob("*.in"))
@@ -49,6 +74,7 @@ def main():
     for template in templates:
         check_page(template, faults)
     check_examples(faults)
+    check_units(faults)
     finish(faults, "manuals")
 
 
