@@ -3,7 +3,7 @@
  *
  * A slot is four bytes of hash and the entry's number, so that a probe that misses rarely leaves the table. What a lookup tries
  * (networks of each prefix length there is, parents of a domain, forms of an address) is a probe each; forms, prefix lengths and
- * lengths of parents that no entry has are not tried.
+ * lengths of keys that no entry has are not tried.
  */
 #include "common/ask/keyset.h"
 
@@ -30,8 +30,9 @@ struct Keyset {
   Entry *entries;
   Value *values; /* beside the entries; NULL for a set */
   size_t count, capacity;
-  unsigned forms;                /* bits of EntryForm */
-  size_t longest_parent;         /* bytes of the longest ".parent" */
+  uint64_t lengths;      /* of keys, as bits 1 << length % 64: in a small set most keys that are not there show it by their length */
+  unsigned forms;        /* bits of EntryForm */
+  size_t longest_parent; /* bytes of the longest ".parent" */
   uint8_t prefixes[2][PREFIXES]; /* of IPv4 and IPv6, the longest first */
   size_t prefix_counts[2];
 };
@@ -89,6 +90,10 @@ static uint64_t hash_key(const Keyset *keyset, Slice key) {
   hash = (hash ^ hash >> 32 ^ low) * UINT64_C(0xd6e8feb86659fd93);
   hash = (hash ^ hash >> 32) * UINT64_C(0xd6e8feb86659fd93);
   return hash ^ hash >> 32;
+}
+
+static inline uint64_t length_bit(Slice key) {
+  return UINT64_C(1) << key.length % 64;
 }
 
 /* The slot with the key, or the free one where it belongs. */
@@ -184,6 +189,7 @@ static void insert(Keyset *keyset, const Slice *parts, Slice key, EntryForm form
     keyset->values[keyset->count] = *value;
   }
   *slot = (Slot){(uint32_t)(hash >> 32), (uint32_t)++keyset->count};
+  keyset->lengths |= length_bit(key);
   keyset->forms |= 1u << form;
   if (form == ENTRY_PARENT) {
     keyset->longest_parent = MAX(keyset->longest_parent, key.length);
@@ -231,6 +237,9 @@ const KeysetShape *keyset_shape(const Keyset *keyset) {
 
 /* True when the key is there. */
 static bool probe(const Keyset *keyset, Slice key, Value *value) {
+  if ((keyset->lengths & length_bit(key)) == 0) {
+    return false;
+  }
   const Slot *slot = find_slot(keyset, hash_key(keyset, key), key);
   if (slot->number == 0) {
     return false;

@@ -38,10 +38,7 @@ void key_buffer_add(KeyBuffer *buffer, const void *bytes, size_t length) {
 }
 
 void key_buffer_add_lower(KeyBuffer *buffer, Slice text) {
-  char *end = key_buffer_extend(buffer, text.length);
-  for (size_t i = 0; i < text.length; i++) {
-    end[i] = g_ascii_tolower(text.data[i]);
-  }
+  slice_lower_into(text, key_buffer_extend(buffer, text.length));
 }
 
 void keyset_key_add_network(KeyBuffer *buffer, const IpNetwork *network) {

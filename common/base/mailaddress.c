@@ -9,6 +9,41 @@
 
 #include "common/base/limits.h"
 
+/* What a byte may be part of. */
+enum {
+  BYTE_PLAIN = 1,  /* a localpart without quotes: atext (RFC 5322 3.2.3), UTF-8 (RFC 6531), dots wherever they are (MTAs take them) */
+  BYTE_DOMAIN = 2, /* a domain in normal form, its dots too */
+};
+
+static const uint8_t byte_kinds[256] = {
+    ['a' ... 'z'] = BYTE_PLAIN | BYTE_DOMAIN,
+    ['0' ... '9'] = BYTE_PLAIN | BYTE_DOMAIN,
+    ['.'] = BYTE_PLAIN | BYTE_DOMAIN,
+    ['-'] = BYTE_PLAIN | BYTE_DOMAIN,
+    ['_'] = BYTE_PLAIN | BYTE_DOMAIN,
+    ['A' ... 'Z'] = BYTE_PLAIN,
+    [0x80 ... 0xff] = BYTE_PLAIN,
+    ['!'] = BYTE_PLAIN,
+    ['#' ... '\''] = BYTE_PLAIN,
+    ['*'] = BYTE_PLAIN,
+    ['+'] = BYTE_PLAIN,
+    ['/'] = BYTE_PLAIN,
+    ['='] = BYTE_PLAIN,
+    ['?'] = BYTE_PLAIN,
+    ['^'] = BYTE_PLAIN,
+    ['`'] = BYTE_PLAIN,
+    ['{' ... '~'] = BYTE_PLAIN,
+};
+
+/* How many bytes from `start` on are of this kind. */
+static inline size_t run_of(Slice text, size_t start, uint8_t kind) {
+  size_t end = start;
+  while (end < text.length && (byte_kinds[(unsigned char)text.data[end]] & kind) != 0) {
+    end++;
+  }
+  return end - start;
+}
+
 static bool has_controls(Slice text) {
   for (size_t i = 0; i < text.length; i++) {
     unsigned char byte = (unsigned char)text.data[i];
@@ -19,18 +54,27 @@ static bool has_controls(Slice text) {
   return false;
 }
 
-/* What a localpart may hold without quotes: atext (RFC 5322 3.2.3), UTF-8 (RFC 6531), dots wherever they are (MTAs take them). */
-static bool is_plain(char byte) {
-  return g_ascii_isalnum(byte) || (unsigned char)byte >= 0x80 || (byte && strchr("!#$%&'*+-/=?^_`{|}~.", byte));
+static bool is_plain_localpart(Slice localpart) {
+  return localpart.length > 0 && run_of(localpart, 0, BYTE_PLAIN) == localpart.length;
 }
 
-static bool is_plain_localpart(Slice localpart) {
-  for (size_t i = 0; i < localpart.length; i++) {
-    if (!is_plain(localpart.data[i])) {
-      return false;
-    }
+/* Nothing to convert: lower-case letters, digits, '-', '_', dots, none at the end. */
+static bool is_normal_domain(Slice text) {
+  return text.length > 0 && run_of(text, 0, BYTE_DOMAIN) == text.length && text.data[text.length - 1] != '.';
+}
+
+/* An address in normal form, as nearly all are: found out in one pass. */
+static bool parse_normal(Slice text, MailAddress *address) {
+  size_t at = run_of(text, 0, BYTE_PLAIN);
+  if (at == 0 || at == text.length || text.data[at] != '@') {
+    return false;
   }
-  return localpart.length > 0;
+  Slice domain = slice_make(text.data + at + 1, text.length - at - 1);
+  if (!is_normal_domain(domain)) {
+    return false;
+  }
+  *address = (MailAddress){text, slice_make(text.data, at), domain};
+  return true;
 }
 
 /* Where the domain of a source route's hop ends: behind "[...]" or at ',' or ':'. */
@@ -151,6 +195,9 @@ static bool strip_brackets(Slice *text, bool *as_written) {
 
 bool mail_address_parse(Arena *arena, Slice text, MailAddress *address) {
   bool as_written;
+  if (text.length <= LIMIT_ADDRESS && parse_normal(text, address)) {
+    return true;
+  }
   if (text.length > LIMIT_ADDRESS || has_controls(text) || !strip_brackets(&text, &as_written)) {
     return false;
   }
@@ -216,6 +263,9 @@ static Slice without_root_dot(Slice text) {
  * longer than any domain are not worth the conversion either.
  */
 Slice domain_normalize(Arena *arena, Slice text) {
+  if (is_normal_domain(text)) {
+    return text;
+  }
   bool lower = true, ascii = true, has_nul = false;
   for (size_t i = 0; i < text.length; i++) {
     unsigned char byte = (unsigned char)text.data[i];

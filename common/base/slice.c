@@ -11,12 +11,16 @@
 
 static uint64_t hash_key[2];
 
+static inline char byte_lower(char byte) {
+  return byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte;
+}
+
 bool slice_equal_fold(Slice a, Slice b) {
   if (a.length != b.length) {
     return false;
   }
   for (size_t i = 0; i < a.length; i++) {
-    if (a.data[i] != b.data[i] && g_ascii_tolower(a.data[i]) != g_ascii_tolower(b.data[i])) {
+    if (a.data[i] != b.data[i] && byte_lower(a.data[i]) != byte_lower(b.data[i])) {
       return false;
     }
   }
@@ -188,11 +192,23 @@ char *slice_to_string(Arena *arena, Slice slice) {
   return copy;
 }
 
-Slice slice_lower(Arena *arena, Slice slice) {
-  char *copy = slice_to_string(arena, slice);
-  for (size_t i = 0; i < slice.length; i++) {
-    copy[i] = g_ascii_tolower(copy[i]);
+void slice_lower_into(Slice slice, char *out) {
+  size_t at = 0;
+  for (; slice.length - at >= 8; at += 8) {
+    uint64_t word;
+    memcpy(&word, slice.data + at, 8);
+    word = fold_word(word);
+    memcpy(out + at, &word, 8);
   }
+  for (; at < slice.length; at++) {
+    out[at] = byte_lower(slice.data[at]);
+  }
+}
+
+Slice slice_lower(Arena *arena, Slice slice) {
+  char *copy = arena_alloc_text(arena, slice.length + 1);
+  slice_lower_into(slice, copy);
+  copy[slice.length] = '\0';
   return slice_make(copy, slice.length);
 }
 

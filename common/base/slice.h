@@ -74,6 +74,8 @@ Slice slice_copy(Arena *arena, Slice slice);
 char *slice_to_string(Arena *arena, Slice slice);
 /* ASCII lower case copy. */
 Slice slice_lower(Arena *arena, Slice slice);
+/* The same into `out`, which has room for slice.length bytes. */
+void slice_lower_into(Slice slice, char *out);
 
 /*
  * For logs and messages: a copy, in the arena, of at most `limit` bytes of `slice` in which backslash, double quote,
