@@ -330,6 +330,11 @@ static Regex *compile_regex(Checker *checker, const Node *node) {
   regex->code = code;
   regex->pattern = slice_copy(checker->arena, node->text);
   (void)pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &regex->captures);
+  size_t machine_code = 0;
+  uint32_t all_options = 0;
+  (void)pcre2_pattern_info(code, PCRE2_INFO_JITSIZE, &machine_code);
+  (void)pcre2_pattern_info(code, PCRE2_INFO_ALLOPTIONS, &all_options);
+  regex->runs_directly = machine_code > 0 && (all_options & PCRE2_UTF) == 0; /* "(*UTF)" in the pattern: the subject must be valid */
   arena_on_reset(checker->arena, (ArenaRelease)pcre2_code_free, code);
   return regex;
 }

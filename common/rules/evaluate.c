@@ -37,8 +37,10 @@ Evaluation *evaluation_new(Arena *arena, Ruleset *ruleset, Phase phase, Session 
   evaluation->session = session;
   evaluation->variables = variables;
   evaluation->phase = phase;
-  if (options != NULL)
+  if (options != NULL) {
     evaluation->options = *options;
+    evaluation->match_space = options->match_space;
+  }
   return evaluation;
 }
 

@@ -27,12 +27,21 @@
 typedef struct Evaluation Evaluation;
 typedef struct Trace Trace; /* trace.h */
 
+/*
+ * What regular expressions need while they match. A caller that evaluates all the time makes one and gives it to one evaluation after the other; without
+ * it an evaluation makes its own in its arena. Confined.
+ */
+typedef struct MatchSpace MatchSpace;
+MatchSpace *match_space_new(void);
+void match_space_free(MatchSpace *space); /* takes NULL */
+
 typedef enum EvaluationState { EVALUATION_DECIDED, EVALUATION_WAITS } EvaluationState;
 
 typedef struct EvaluationOptions {
   bool here_only;   /* look-ups of class HERE only; a rule that needs another stops the run with OUTCOME_PASS (held refusals) */
   bool observe_all; /* every rule as if observed (doors that do not own the phase): variables only */
   Trace *trace;     /* NULL: nothing is recorded */
+  MatchSpace *match_space; /* borrowed; may be NULL */
 } EvaluationOptions;
 
 /* `variables` must be for `ruleset`. Release functions on the arena drop pins and questions. */

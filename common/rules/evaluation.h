@@ -118,9 +118,7 @@ struct Evaluation {
   Asked **wanted;
   Question **questions; /* what was wanted last, for the caller */
   size_t wanted_count, wanted_room, question_room;
-  pcre2_match_data *match_data;
-  pcre2_match_context *match_context;
-  uint32_t match_pairs;
+  MatchSpace *match_space; /* the caller's, or made when first needed */
   Run run;
   Verdict verdict;
 };

@@ -214,26 +214,44 @@ static Logic test_any(Run *run, const Expression *expression, const Value *left,
   return any;
 }
 
-static Logic decide_one(Run *run, const Expression *expression, Test test) {
+/* As test_any; most values are no lists. */
+static inline Logic test_values(Run *run, const Expression *expression, const Value *left, const Value *right, Test test) {
+  if (left->type == TYPE_LIST || (right != NULL && right->type == TYPE_LIST))
+    return test_any(run, expression, left, right, test);
+  return test(run, expression, left, right);
+}
+
+/* As expression_value; most operands are facts and literals. */
+static inline const Value *operand_value(Run *run, const Expression *expression, Value *scratch) {
+  if (run->trace == NULL) {
+    if (expression->kind == EXPRESSION_FACT)
+      return session_get(run->evaluation->session, expression->as.fact);
+    if (expression->kind == EXPRESSION_LITERAL)
+      return &expression->as.literal;
+  }
+  return expression_value(run, expression, scratch);
+}
+
+static inline Logic decide_one(Run *run, const Expression *expression, Test test) {
   Value scratch;
-  const Value *left = expression_value(run, expression->left, &scratch);
-  return left->state == VALUE_SET ? test_any(run, expression, left, NULL, test) : logic_of_value(left);
+  const Value *left = operand_value(run, expression->left, &scratch);
+  return left->state == VALUE_SET ? test_values(run, expression, left, NULL, test) : logic_of_value(left);
 }
 
 /* Unset on either side makes it false, whatever the other is. */
 static Logic decide_two(Run *run, const Expression *expression, Test test) {
   AskMark mark = ask_mark(run);
   Value left_scratch, right_scratch;
-  const Value *left = expression_value(run, expression->left, &left_scratch);
+  const Value *left = operand_value(run, expression->left, &left_scratch);
   if (left->state == VALUE_UNSET)
     return LOGIC_FALSE;
   if (left->state == VALUE_OPEN && is_strict(run, expression)) {
     expression_collect(run, expression->right);
     return LOGIC_OPEN;
   }
-  const Value *right = expression_value(run, expression->right, &right_scratch);
+  const Value *right = operand_value(run, expression->right, &right_scratch);
   if (left->state == VALUE_SET && right->state == VALUE_SET)
-    return test_any(run, expression, left, right, test);
+    return test_values(run, expression, left, right, test);
   if (right->state == VALUE_UNSET) {
     if (left->state == VALUE_OPEN)
       ask_back(run, &mark);
@@ -259,7 +277,7 @@ static Logic read_keys(Run *run, const Expression *expression, Value *keys, bool
       expression_collect(run, expression->as.lookup.keys[i]);
       continue;
     }
-    const Value *key = expression_value(run, expression->as.lookup.keys[i], &keys[i]);
+    const Value *key = operand_value(run, expression->as.lookup.keys[i], &keys[i]);
     if (key->state == VALUE_UNSET) {
       if (state.truth == TRUTH_OPEN)
         ask_back(run, &mark);
@@ -283,7 +301,7 @@ static Logic decide_in_resource(Run *run, const Expression *expression) {
   if (state.truth != TRUTH_TRUE)
     return state;
   if (expression->as.lookup.count == 1)
-    return test_any(run, expression, &keys[0], NULL, test_in_resource);
+    return test_values(run, expression, &keys[0], NULL, test_in_resource);
   return test_in_resource(run, expression, keys, NULL);
 }
 
@@ -487,7 +505,7 @@ Slice expression_text(Run *run, const Expression *expression) {
 
 static Value value_of_function(Run *run, const Expression *expression) {
   Value scratch;
-  const Value *input = expression_value(run, expression->left, &scratch);
+  const Value *input = operand_value(run, expression->left, &scratch);
   if (input->state == VALUE_UNKNOWN)
     return value_of_failures(expression, input->as.failures);
   if (input->state == VALUE_OPEN)
@@ -511,7 +529,7 @@ static Value value_of_function(Run *run, const Expression *expression) {
 
 static Logic decide_is_set(Run *run, const Expression *expression) {
   Value scratch;
-  const Value *value = expression_value(run, expression->left, &scratch);
+  const Value *value = operand_value(run, expression->left, &scratch);
   return value->state == VALUE_SET ? LOGIC_TRUE : logic_of_value(value);
 }
 

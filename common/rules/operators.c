@@ -111,40 +111,87 @@ bool value_is_under(const Value *value, const Value *parent) {
 
 /* ---- regular expressions ---- */
 
-enum { MATCH_PAIRS = 16 };
+enum { MATCH_PAIRS = 16, MATCH_SPACE_KEPT = 64 * 1024 };
+
+struct MatchSpace {
+  Arena *arena; /* all comes from it and goes with it; NULL: from malloc */
+  pcre2_match_data *data;
+  pcre2_match_context *context;
+  uint32_t pairs;
+  size_t taken; /* bytes */
+};
 
 /* Not zeroed: an interpreted match wants 20 KB that it writes itself. */
-static void *match_alloc(size_t size, void *arena) {
+static void *match_alloc(size_t size, void *data) {
+  MatchSpace *space = data;
+  space->taken += size;
+  if (space->arena == NULL)
+    return g_try_malloc(size);
   const uintptr_t alignment = _Alignof(max_align_t);
-  uintptr_t start = (uintptr_t)arena_alloc_text(arena, size + alignment - 1);
+  uintptr_t start = (uintptr_t)arena_alloc_text(space->arena, size + alignment - 1);
   return (void *)((start + alignment - 1) & ~(alignment - 1));
 }
 
-static void match_free(void *block, void *arena) {
-  (void)block;
-  (void)arena;
+static void match_free(void *block, void *data) {
+  const MatchSpace *space = data;
+  if (space->arena == NULL)
+    g_free(block);
 }
 
-/* Everything PCRE2 needs comes from the evaluation's arena and goes with it. */
-static void match_prepare(Evaluation *evaluation, const Regex *regex) {
-  uint32_t pairs = MAX(regex->captures + 1, (uint32_t)MATCH_PAIRS);
-  if (evaluation->match_data != NULL && evaluation->match_pairs >= pairs)
-    return;
-  pcre2_general_context *general = pcre2_general_context_create(match_alloc, match_free, evaluation->arena);
-  evaluation->match_data = pcre2_match_data_create(pairs, general);
-  evaluation->match_pairs = pairs;
-  if (evaluation->match_context != NULL)
-    return;
-  evaluation->match_context = pcre2_match_context_create(general);
-  (void)pcre2_set_match_limit(evaluation->match_context, LIMIT_REGEX_STEPS);
-  (void)pcre2_set_depth_limit(evaluation->match_context, LIMIT_REGEX_DEPTH);
-  (void)pcre2_set_heap_limit(evaluation->match_context, LIMIT_REGEX_HEAP_KIB);
+MatchSpace *match_space_new(void) {
+  return g_new0(MatchSpace, 1);
 }
 
-static void remember_captures(Run *run, Slice subject, uint32_t groups) {
+static void match_space_clear(MatchSpace *space) {
+  pcre2_match_data_free(space->data);
+  pcre2_match_context_free(space->context);
+  space->data = NULL;
+  space->context = NULL;
+  space->taken = 0;
+}
+
+void match_space_free(MatchSpace *space) {
+  if (space == NULL)
+    return;
+  match_space_clear(space);
+  g_free(space);
+}
+
+static void match_space_fill(MatchSpace *space, uint32_t pairs) {
+  match_space_clear(space);
+  pcre2_general_context *general = pcre2_general_context_create(match_alloc, match_free, space);
+  space->data = general != NULL ? pcre2_match_data_create(pairs, general) : NULL;
+  space->context = general != NULL ? pcre2_match_context_create(general) : NULL;
+  if (space->data == NULL || space->context == NULL)
+    g_error("out of memory for a regular expression");
+  pcre2_general_context_free(general);
+  space->pairs = pairs;
+  (void)pcre2_set_match_limit(space->context, LIMIT_REGEX_STEPS);
+  (void)pcre2_set_depth_limit(space->context, LIMIT_REGEX_DEPTH);
+  (void)pcre2_set_heap_limit(space->context, LIMIT_REGEX_HEAP_KIB);
+}
+
+static MatchSpace *match_space_of(Evaluation *evaluation, const Regex *regex) {
+  if (evaluation->match_space == NULL) {
+    evaluation->match_space = ARENA_NEW(evaluation->arena, MatchSpace);
+    evaluation->match_space->arena = evaluation->arena;
+  }
+  MatchSpace *space = evaluation->match_space;
+  if (space->data == NULL || space->pairs < regex->captures + 1)
+    match_space_fill(space, MAX(regex->captures + 1, (uint32_t)MATCH_PAIRS));
+  return space;
+}
+
+/* What a match at the limits has taken is not kept for the small ones to come. */
+static void match_space_done(MatchSpace *space) {
+  if (space->arena == NULL && space->taken > MATCH_SPACE_KEPT)
+    match_space_clear(space);
+}
+
+static void remember_captures(Run *run, const MatchSpace *space, Slice subject, uint32_t groups) {
   if (!run->strict || run->details_open)
     return;
-  const PCRE2_SIZE *offsets = pcre2_get_ovector_pointer(run->evaluation->match_data);
+  const PCRE2_SIZE *offsets = pcre2_get_ovector_pointer(space->data);
   PCRE2_SIZE *copy = ARENA_NEW_ARRAY(run->arena, PCRE2_SIZE, 2 * (size_t)groups);
   memcpy(copy, offsets, 2 * (size_t)groups * sizeof(*copy));
   run->details.subject = subject;
@@ -164,15 +211,16 @@ static Slice match_problem(Run *run, int code) {
 }
 
 Logic value_matches(Run *run, const Value *value, const Regex *regex) {
-  Evaluation *evaluation = run->evaluation;
   Slice subject = is_text(value->type) ? text_of(value) : value_format(run->arena, value);
-  match_prepare(evaluation, regex);
+  MatchSpace *space = match_space_of(run->evaluation, regex);
   PCRE2_SPTR bytes = (PCRE2_SPTR)(subject.length > 0 ? subject.data : "");
-  int code = pcre2_match(regex->code, bytes, subject.length, 0, 0, evaluation->match_data, evaluation->match_context);
-  if (code >= 0) {
-    remember_captures(run, subject, regex->captures + 1);
+  int code = regex->runs_directly ? pcre2_jit_match(regex->code, bytes, subject.length, 0, 0, space->data, space->context)
+                                  : pcre2_match(regex->code, bytes, subject.length, 0, 0, space->data, space->context);
+  if (code >= 0)
+    remember_captures(run, space, subject, regex->captures + 1);
+  match_space_done(space);
+  if (code >= 0)
     return LOGIC_TRUE;
-  }
   if (code == PCRE2_ERROR_NOMATCH)
     return LOGIC_FALSE;
   const char *name = arena_printf(run->arena, "regex /%.*s/", SLICE_ARGS(regex->pattern));

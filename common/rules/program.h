@@ -75,6 +75,7 @@ typedef struct Regex {
   pcre2_code *code;
   Slice pattern; /* as written */
   uint32_t captures;
+  bool runs_directly; /* as machine code, and nothing of the subject has to be checked before */
 } Regex;
 
 struct Expression {

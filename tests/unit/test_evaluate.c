@@ -313,6 +313,35 @@ static void record_performed(Trace *trace, const Rule *rule) {
   g_string_append_printf(((Recorder *)trace)->told, "; did %.*s", SLICE_ARGS(rule->id));
 }
 
+#define MANY_LETTERS \
+  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+/* One space for many evaluations: compiled and interpreted matches, more groups than at first, one that reaches its limit, and texts that are no UTF-8. */
+START_TEST(match_space_serves_many) {
+  static const struct {
+    const char *rules, *facts, *told;
+  } rows[] = {
+      {"[a] log \"{1}\" if helo_name ~ /^(m)/", "", "pass; log a m"},
+      {"[a] log \"{1}\" if helo_name ~ /(*NO_JIT)^(m)/", "", "pass; log a m"},
+      {"[a] log \"{20}{19}\" if helo_name ~ /()()()()()()()()()()()()()()()()()()(m)(x)/", "", "pass; log a xm"},
+      {"[a] pass on error match if helo_name ~ /(*NO_JIT)^(([a-z])+.)+[A-Z]([a-z])+$/", "helo_name=" MANY_LETTERS, "pass a"},
+      {"[a] pass on error match if sasl_username ~ /(*UTF)x/", "sasl_username=\xff", "pass a"},
+      {"[a] pass if sasl_username ~ /(*UTF)^.$/", "sasl_username=\xc3\xa9", "pass a"},
+      {"[a] pass if sasl_username ~ /^..$/", "sasl_username=\xc3\xa9", "pass a"},
+      {"[a] log \"{1}\" if helo_name ~ /(7)/", "", "pass; log a 7"},
+  };
+  EvaluationOptions options = {.match_space = match_space_new()};
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    Fixture *fixture = load(rows[i].rules);
+    fixture_facts(fixture, rows[i].facts);
+    const char *told = fixture_run_with(fixture, PHASE_RCPT, &options);
+    ck_assert_msg(g_str_has_prefix(told, rows[i].told), "%s: %s", rows[i].rules, told);
+    fixture_free(fixture);
+  }
+  match_space_free(options.match_space);
+}
+END_TEST
+
 START_TEST(tells_the_trace) {
   Recorder recorder = {{record_begin, record_statement, record_expression, record_lookup, record_performed}, g_string_new(NULL)};
   EvaluationOptions options = {.trace = &recorder.trace};
@@ -339,6 +368,7 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, runs_share_their_memory);
   tcase_add_test(tests, arguments_read_what_the_condition_captured);
   tcase_add_test(tests, compiled_regex_says_the_same);
+  tcase_add_test(tests, match_space_serves_many);
   tcase_add_test(tests, tells_the_trace);
 }
 
