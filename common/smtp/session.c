@@ -1,8 +1,8 @@
 /*
  * session.c: one slot a fact, and bits that say which slots hold something: a reset clears bits, not slots.
  *
- * Made for the policy door, which sets some 25 facts a request and whose rules read three of them: setting looks for the sentinels and keeps
- * the slice, reading converts and keeps the value. Copied texts re-use their slot's buffer while it is large enough, so that
+ * Made for the policy door, which knows some 25 facts a request and whose rules read three of them: those that it lends cost nothing
+ * until they are read; setting looks for the sentinels and keeps the slice, reading converts and keeps the value. Copied texts re-use their slot's buffer while it is large enough, so that
  * a client cannot grow a session by saying the same command for ever.
  */
 #include "common/smtp/session.h"
@@ -24,6 +24,8 @@ struct Session {
   FactSet present;   /* has a raw text or a value */
   FactSet converted; /* its value is in the slot, set or (unreadable) unset */
   FactSet buffered;
+  FactSet settled;   /* the lent text counts no more: what the bits above say does */
+  const Slice *lent; /* by fact; NULL: nothing is lent */
   Door door;
   Arena *arena, *message_arena; /* made when first needed */
   Slot slots[FACT_COUNT];
@@ -52,7 +54,8 @@ static const FactSet message_facts = 0
 
 Session *session_new(Door door) {
   Session *session = g_new(Session, 1);
-  session->present = session->converted = session->buffered = 0;
+  session->present = session->converted = session->buffered = session->settled = 0;
+  session->lent = NULL;
   session->door = door;
   session->arena = session->message_arena = NULL;
   return session;
@@ -119,6 +122,7 @@ static bool is_too_long(const FactInfo *info, Slice raw) {
 bool session_borrow(Session *session, Fact fact, Slice raw) {
   const FactInfo *info = fact_info(fact);
   session->converted &= ~FACT_BIT(fact);
+  session->settled |= FACT_BIT(fact);
   if (is_sentinel(info->empty, raw)) {
     session->present &= ~FACT_BIT(fact);
     return true;
@@ -130,6 +134,17 @@ bool session_borrow(Session *session, Fact fact, Slice raw) {
   session->slots[fact].raw = raw;
   session->present |= FACT_BIT(fact);
   return true;
+}
+
+void session_lend(Session *session, const Slice *texts) {
+  session->lent = texts;
+}
+
+/* Takes over a lent text that nobody looked at yet. */
+static inline void settle(Session *session, Fact fact) {
+  if (session->lent != NULL && (session->settled & FACT_BIT(fact)) == 0 && session->lent[fact].data != NULL) {
+    (void)session_borrow(session, fact, session->lent[fact]);
+  }
 }
 
 bool session_set(Session *session, Fact fact, Slice raw) {
@@ -164,24 +179,15 @@ void session_set_value(Session *session, Fact fact, const Value *value) {
   Slot *slot = &session->slots[fact];
   slot->value = value_copy(arena, value);
   slot->raw = value_format(arena, &slot->value);
+  session->settled |= FACT_BIT(fact);
   session->present |= FACT_BIT(fact);
   session->converted |= FACT_BIT(fact);
 }
 
 void session_unset(Session *session, Fact fact) {
+  session->settled |= FACT_BIT(fact);
   session->present &= ~FACT_BIT(fact);
   session->converted &= ~FACT_BIT(fact);
-}
-
-/* The common case: lower-case ASCII letters, digits, '-', '_', dots, none at the end. Needs no copy. */
-static bool domain_is_normal(Slice text) {
-  for (size_t i = 0; i < text.length; i++) {
-    char byte = text.data[i];
-    if (!g_ascii_islower(byte) && !g_ascii_isdigit(byte) && byte != '.' && byte != '-' && byte != '_') {
-      return false;
-    }
-  }
-  return text.length > 0 && text.data[text.length - 1] != '.';
 }
 
 static Value convert(Session *session, Fact fact, Slice raw) {
@@ -191,7 +197,7 @@ static Value convert(Session *session, Fact fact, Slice raw) {
   Slice right_form;
   if (info->type == TYPE_DOMAIN) {
     /* Whatever a client says in HELO is its name: no check of its form, rules do that. */
-    value.as.text = domain_is_normal(raw) ? raw : domain_normalize(arena_of(session, fact), raw);
+    value.as.text = domain_normalize(arena_of(session, fact), raw);
     value.state = slice_is_empty(value.as.text) ? VALUE_UNSET : VALUE_SET;
   } else if (info->type == TYPE_ENUM) {
     int index = fact_enum_index(fact, raw);
@@ -209,24 +215,32 @@ static Value convert(Session *session, Fact fact, Slice raw) {
 }
 
 const Value *session_get(Session *session, Fact fact) {
+  Slot *slot = &session->slots[fact];
+  if ((session->converted & FACT_BIT(fact)) != 0) {
+    return &slot->value;
+  }
+  settle(session, fact);
   if ((session->present & FACT_BIT(fact)) == 0) {
     return &unset_values[fact];
   }
-  Slot *slot = &session->slots[fact];
-  if ((session->converted & FACT_BIT(fact)) == 0) {
-    slot->value = convert(session, fact, slot->raw);
-    session->converted |= FACT_BIT(fact);
-  }
+  slot->value = convert(session, fact, slot->raw);
+  session->converted |= FACT_BIT(fact);
   return &slot->value;
 }
 
 Slice session_raw(const Session *session, Fact fact) {
+  if (session->lent != NULL && (session->settled & FACT_BIT(fact)) == 0) {
+    const FactInfo *info = fact_info(fact);
+    Slice raw = session->lent[fact];
+    return is_sentinel(info->empty, raw) || is_too_long(info, raw) ? SLICE_EMPTY : raw;
+  }
   return session->present & FACT_BIT(fact) ? session->slots[fact].raw : SLICE_EMPTY;
 }
 
 static void set_time_fact(Session *session, Fact fact, Value value) {
   session->slots[fact].value = value;
   session->slots[fact].raw = SLICE_EMPTY; /* no MTA said it */
+  session->settled |= FACT_BIT(fact);
   session->present |= FACT_BIT(fact);
   session->converted |= FACT_BIT(fact);
 }
@@ -240,11 +254,13 @@ void session_set_time(Session *session, const ClockMoment *moment) {
 }
 
 void session_reset_recipient(Session *session) {
+  session->settled |= recipient_facts;
   session->present &= ~recipient_facts;
   session->converted &= ~recipient_facts;
 }
 
 void session_reset_message(Session *session) {
+  session->settled |= message_facts;
   session->present &= ~message_facts;
   session->converted &= ~message_facts;
   session->buffered &= ~message_facts;
@@ -254,7 +270,8 @@ void session_reset_message(Session *session) {
 }
 
 void session_reset(Session *session) {
-  session->present = session->converted = session->buffered = 0;
+  session->present = session->converted = session->buffered = session->settled = 0;
+  session->lent = NULL;
   if (session->message_arena) {
     arena_reset(session->message_arena);
   }

@@ -1,8 +1,9 @@
 /*
  * session.h: what is known about one SMTP session: the facts, by scope.
  *
- * A door sets facts as raw text; they are read as typed values, converted when first asked for. Two ways to keep the text:
- * session_set copies it into the scope's arena, session_borrow keeps the slice (the policy door: the request outlives the evaluation).
+ * A door sets facts as raw text; they are read as typed values, converted when first asked for. Three ways to keep the text:
+ * session_set copies it into the scope's arena, session_borrow keeps the slice, session_lend looks into the door's own table when somebody asks
+ * (the policy door: the request outlives the evaluation, and rules read few of its facts).
  * Facts that no one set are unset. Time facts come from the session's clock and are fixed by session_set_time.
  *
  * Confined: one thread at a time.
@@ -27,6 +28,11 @@ Arena *session_message_arena(Session *session); /* until session_reset_message *
 /* Empty and sentinel texts become unset, as the fact's row says. Text over LIMIT_FACT (LIMIT_ADDRESS) makes the fact unset and returns false. */
 bool session_set(Session *session, Fact fact, Slice raw);
 bool session_borrow(Session *session, Fact fact, Slice raw);
+/*
+ * From now on, facts that nobody sets or unsets are as in `texts`: FACT_COUNT of them, by fact, data NULL where nothing is known; each as by session_borrow.
+ * Borrowed until session_reset. To an empty session.
+ */
+void session_lend(Session *session, const Slice *texts);
 /* A typed value (tests, derived values); copied. */
 void session_set_value(Session *session, Fact fact, const Value *value);
 void session_unset(Session *session, Fact fact);

@@ -87,6 +87,52 @@ START_TEST(set_copies_and_borrow_does_not) {
 }
 END_TEST
 
+/* As texts that are borrowed, but looked at only when they are asked for; what is set or unset afterwards counts more. */
+START_TEST(lent_texts_are_read_when_asked_for) {
+  g_autoptr(Session) session = session_new(DOOR_POLICY);
+  for (size_t i = 0; i < G_N_ELEMENTS(readings); i++) {
+    Slice texts[FACT_COUNT] = {0};
+    texts[readings[i].fact] = slice_from(readings[i].raw);
+    session_reset(session);
+    session_lend(session, texts);
+    Slice raw = session_raw(session, readings[i].fact);
+    ck_assert(raw.length == 0 || slice_equal(raw, texts[readings[i].fact]));
+    ck_assert_msg((session_get(session, readings[i].fact)->state == VALUE_SET) == (readings[i].value != NULL), "%s", readings[i].raw);
+    if (readings[i].value) {
+      ck_assert_str_eq(read_text(session, readings[i].fact), readings[i].value);
+      ck_assert(slice_equal(session_raw(session, readings[i].fact), texts[readings[i].fact]));
+    }
+  }
+}
+END_TEST
+
+START_TEST(lent_texts_give_way) {
+  g_autoptr(Session) session = session_new(DOOR_POLICY);
+  g_autofree char *long_text = g_strnfill(LIMIT_ADDRESS + 1, 'a');
+  Slice texts[FACT_COUNT] = {[FACT_SASL_USERNAME] = SLICE_LITERAL("bob"), [FACT_SASL_METHOD] = SLICE_LITERAL("PLAIN"),
+                             [FACT_HELO_NAME] = SLICE_LITERAL("a.test"),  [FACT_RECIPIENT] = SLICE_LITERAL("c@d.test"),
+                             [FACT_CLIENT_PORT] = SLICE_LITERAL("25"),    [FACT_SENDER] = slice_make(long_text, LIMIT_ADDRESS + 1)};
+  session_lend(session, texts);
+  ck_assert(session_borrow(session, FACT_SASL_USERNAME, SLICE_LITERAL("ann")));
+  session_unset(session, FACT_SASL_METHOD);
+  Value port = value_int(26);
+  session_set_value(session, FACT_CLIENT_PORT, &port);
+  ck_assert_str_eq(read_text(session, FACT_SASL_USERNAME), "ann");
+  ck_assert_int_eq(session_get(session, FACT_SASL_METHOD)->state, VALUE_UNSET);
+  ck_assert_uint_eq(session_raw(session, FACT_SASL_METHOD).length, 0);
+  ck_assert_str_eq(read_text(session, FACT_CLIENT_PORT), "26");
+  ck_assert_int_eq(session_get(session, FACT_SENDER)->state, VALUE_UNSET);
+  ck_assert_uint_eq(session_raw(session, FACT_SENDER).length, 0);
+  ck_assert_int_eq(session_get(session, FACT_RECIPIENT)->state, VALUE_SET);
+  session_reset_message(session);
+  ck_assert_int_eq(session_get(session, FACT_RECIPIENT)->state, VALUE_UNSET);
+  ck_assert_uint_eq(session_raw(session, FACT_RECIPIENT).length, 0);
+  ck_assert_str_eq(read_text(session, FACT_HELO_NAME), "a.test");
+  session_reset(session);
+  ck_assert_int_eq(session_get(session, FACT_HELO_NAME)->state, VALUE_UNSET);
+}
+END_TEST
+
 START_TEST(the_latest_text_counts) {
   g_autoptr(Session) session = session_new(DOOR_MILTER);
   ck_assert(session_set(session, FACT_HELO_NAME, SLICE_LITERAL("one.example")));
@@ -191,6 +237,8 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, nothing_is_set_at_first);
   tcase_add_loop_test(tests, texts_become_values, 0, G_N_ELEMENTS(readings));
   tcase_add_test(tests, set_copies_and_borrow_does_not);
+  tcase_add_test(tests, lent_texts_are_read_when_asked_for);
+  tcase_add_test(tests, lent_texts_give_way);
   tcase_add_test(tests, the_latest_text_counts);
   tcase_add_test(tests, too_long_is_unset);
   tcase_add_test(tests, repeated_texts_share_their_memory);
