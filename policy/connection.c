@@ -261,17 +261,18 @@ void connection_answered(Connection *connection) {
 static void question_begin(Connection *connection) {
   Server *server = connection->server;
   const Config *config = daemon_config(server->daemon);
+  Work *work = server_take_work(server);
   PolicyOptions options = {
       .accept_is_ok = config->accept_is_ok,
       .server_name = config->server_name,
       .service = listener_service(connection->port->listener),
       .deadline_ms = config->deadline_ms,
       .owned = server->owned,
+      .match_space = work->match_space,
   };
   server->counts.questions++;
   connection->asked_at = uv_now(&server->loop);
-  connection->work = server_take_work(server);
-  Work *work = connection->work;
+  connection->work = work;
   Ruleset *ruleset = daemon_ruleset(server->daemon);
   connection->question = policy_question_new(work->arena, ruleset, work->session, &work->variables, server->memory, &connection->request,
                                              &options, daemon_clock(server->daemon));

@@ -23,6 +23,7 @@ enum {
 static void work_free(Work *work) {
   variables_free(work->variables);
   session_free(work->session);
+  match_space_free(work->match_space);
   arena_free(work->arena);
   g_free(work);
 }
@@ -37,6 +38,7 @@ Work *server_take_work(Server *server) {
   work = g_new0(Work, 1);
   work->arena = arena_new(WORK_ARENA);
   work->session = session_new(DOOR_POLICY);
+  work->match_space = match_space_new();
   return work;
 }
 

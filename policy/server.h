@@ -20,6 +20,7 @@ struct Work {
   Arena *arena;
   Session *session;
   Variables *variables; /* NULL at first; of the ruleset used last */
+  MatchSpace *match_space;
 };
 
 /* A buffer that requests are read into, while it is free; idle connections have none. */

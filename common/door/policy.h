@@ -7,6 +7,7 @@
 #define COMMON_DOOR_POLICY_H
 
 #include "common/base/arena.h"
+#include "common/base/limits.h"
 #include "common/rules/evaluate.h"
 #include "common/smtp/session.h"
 
@@ -40,17 +41,19 @@ typedef struct PolicyRequest {
   const char *buffer;           /* where the slices point: when the caller's buffer has moved, policy_parse moves them */
 } PolicyRequest;
 
-/* How far a request is read; {0} at the start of each. */
+/* How far a request is read; {0} at the start of a connection. */
 typedef struct PolicyParser {
   size_t line;    /* where the first line stands that is not read yet */
   size_t scanned; /* bytes already searched for that line's end */
   unsigned count; /* attributes so far */
+  /* What each line of the last request named: a guess at the next one's, since Postfix sends its attributes in one order. 0: nothing that we know. */
+  uint8_t usual[LIMIT_POLICY_ATTRIBUTES];
 } PolicyParser;
 
 /*
  * Parses one request at the start of `buffer`. After MORE call again with more bytes behind the same ones (they may have moved) and the same request. Malformed: a
  * line without '=', a NUL byte, a line, a request or a number of attributes over its limit, request other than smtpd_access_policy or
- * missing, a protocol_state that is missing or that nobody knows. Unknown attributes are ignored; of two equal ones the first stays. REQUEST and MALFORMED set the parser back to {0}.
+ * missing, a protocol_state that is missing or that nobody knows. Unknown attributes are ignored; of two equal ones the first stays. After REQUEST the parser is ready for the next one.
  */
 PolicyParse policy_parse(PolicyParser *parser, Slice buffer, PolicyRequest *request, size_t *used, const char **problem, Slice *excerpt);
 
@@ -63,6 +66,7 @@ typedef struct PolicyOptions {
   const char *service;      /* of the listener, where policy_context is empty; may be NULL */
   unsigned deadline_ms;
   PhaseSet owned;           /* phases that this door answers; the others (the milter's, when both are on) are left out */
+  MatchSpace *match_space;  /* of one question at a time; may be NULL */
 } PolicyOptions;
 
 /* Puts a request's facts into a session (reset before): borrowed, so the request's buffer must outlive them. */

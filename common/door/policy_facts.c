@@ -49,15 +49,11 @@ static void borrow(Session *session, Fact fact, Slice value) {
 }
 
 void policy_facts(Session *session, const PolicyRequest *request, const PolicyOptions *options) {
-  for (int fact = 0; fact < FACT_COUNT; fact++) {
-    if (request->attributes[fact].length > 0 && fact != FACT_PROTOCOL_NAME) {
-      (void)session_borrow(session, (Fact)fact, request->attributes[fact]);
-    }
+  session_lend(session, request->attributes);
+  if (request->attributes[FACT_SENDER].length == 0 && !state_has_message(request->state)) {
+    session_unset(session, FACT_SENDER);
   }
-  if (state_has_message(request->state) && request->attributes[FACT_SENDER].data != NULL && request->attributes[FACT_SENDER].length == 0) {
-    (void)session_borrow(session, FACT_SENDER, request->attributes[FACT_SENDER]);
-  }
-  borrow(session, FACT_PROTOCOL_NAME, protocol_name(request));
+  (void)session_borrow(session, FACT_PROTOCOL_NAME, protocol_name(request));
   borrow(session, request->state == POLICY_STATE_END_OF_MESSAGE ? FACT_MESSAGE_SIZE : FACT_SIZE, request->size);
   borrow(session, FACT_POLICY_CONTEXT, request->policy_context);
   borrow(session, FACT_SERVICE, request->policy_context.length > 0 ? request->policy_context : slice_from(options->service));

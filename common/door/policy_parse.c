@@ -2,61 +2,56 @@
  * policy_parse.c: one request of the policy protocol, read in place.
  *
  * Lines are read as they come in, each once; a line that is not complete is searched for its end from where the last search stopped. So a request costs the same in one
- * read as in many. The names of attributes are found in a table made from fact.def: one hash of length, first and last letter, one comparison.
+ * read as in many. The names of attributes are found in a table made from fact.def: one hash of a few letters, one
+ * comparison; a line that names what it named in the connection's last request needs the comparison only.
  */
 #include "common/door/policy.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "common/base/limits.h"
 
-/* Attributes that are not simply a fact. */
-typedef enum AttributeKind {
-  ATTRIBUTE_FACT,
-  ATTRIBUTE_REQUEST,
-  ATTRIBUTE_PROTOCOL_STATE,
-  ATTRIBUTE_POLICY_CONTEXT,
-  ATTRIBUTE_SIZE
-} AttributeKind;
-
+/* Where an attribute's value goes: the offset of a slice in PolicyRequest. */
 typedef struct Attribute {
   Slice name; /* empty: a free place */
-  AttributeKind kind;
-  Fact fact;
+  size_t slot;
 } Attribute;
 
-enum { ATTRIBUTE_PLACES = 128 };
+enum { ATTRIBUTE_PLACES = 128, NO_SLOT = sizeof(PolicyRequest) };
+G_STATIC_ASSERT(ATTRIBUTE_PLACES <= UINT8_MAX); /* PolicyParser.usual counts places from 1 */
 
 typedef struct AttributeTable {
   Attribute places[ATTRIBUTE_PLACES];
 } AttributeTable;
 
+/* Attributes that are not simply a fact. */
 static const struct {
   const char *name;
-  AttributeKind kind;
+  size_t slot;
 } special_attributes[] = {
-    {"request", ATTRIBUTE_REQUEST},
-    {"protocol_state", ATTRIBUTE_PROTOCOL_STATE},
-    {"policy_context", ATTRIBUTE_POLICY_CONTEXT}, /* two facts */
-    {"size", ATTRIBUTE_SIZE},                     /* two facts */
+    {"request", NO_SLOT}, /* checked where it stands */
+    {"protocol_state", offsetof(PolicyRequest, protocol_state)},
+    {"policy_context", offsetof(PolicyRequest, policy_context)}, /* two facts */
+    {"size", offsetof(PolicyRequest, size)},                     /* two facts */
 };
 
 static const struct {
-  const char *name;
+  Slice name;
   PolicyState state;
   Phase phase;
 } states[] = {
-    {"CONNECT", POLICY_STATE_CONNECT, PHASE_CONNECT},
-    {"EHLO", POLICY_STATE_EHLO, PHASE_HELO},
-    {"HELO", POLICY_STATE_HELO, PHASE_HELO},
-    {"MAIL", POLICY_STATE_MAIL, PHASE_MAIL},
-    {"RCPT", POLICY_STATE_RCPT, PHASE_RCPT},
-    {"DATA", POLICY_STATE_DATA, PHASE_DATA},
-    {"END-OF-MESSAGE", POLICY_STATE_END_OF_MESSAGE, PHASE_EOM},
-    {"VRFY", POLICY_STATE_VRFY, PHASE_VRFY},
-    {"ETRN", POLICY_STATE_ETRN, PHASE_ETRN},
+    {SLICE_LITERAL("CONNECT"), POLICY_STATE_CONNECT, PHASE_CONNECT},
+    {SLICE_LITERAL("EHLO"), POLICY_STATE_EHLO, PHASE_HELO},
+    {SLICE_LITERAL("HELO"), POLICY_STATE_HELO, PHASE_HELO},
+    {SLICE_LITERAL("MAIL"), POLICY_STATE_MAIL, PHASE_MAIL},
+    {SLICE_LITERAL("RCPT"), POLICY_STATE_RCPT, PHASE_RCPT},
+    {SLICE_LITERAL("DATA"), POLICY_STATE_DATA, PHASE_DATA},
+    {SLICE_LITERAL("END-OF-MESSAGE"), POLICY_STATE_END_OF_MESSAGE, PHASE_EOM},
+    {SLICE_LITERAL("VRFY"), POLICY_STATE_VRFY, PHASE_VRFY},
+    {SLICE_LITERAL("ETRN"), POLICY_STATE_ETRN, PHASE_ETRN},
     /* A proxy has named the real client: without smtpd_delay_reject Postfix asks its client restrictions anew. Other names of CONNECT stand behind the states. */
-    {"XCLIENT", POLICY_STATE_CONNECT, PHASE_CONNECT},
+    {SLICE_LITERAL("XCLIENT"), POLICY_STATE_CONNECT, PHASE_CONNECT},
 };
 
 static inline size_t attribute_hash(Slice name) {
@@ -65,7 +60,7 @@ static inline size_t attribute_hash(Slice name) {
          ATTRIBUTE_PLACES;
 }
 
-static void attribute_add(AttributeTable *table, const char *text, AttributeKind kind, Fact fact) {
+static void attribute_add(AttributeTable *table, const char *text, size_t slot) {
   Slice name = slice_from(text);
   size_t place = attribute_hash(name);
   while (table->places[place].name.length > 0) {
@@ -74,7 +69,7 @@ static void attribute_add(AttributeTable *table, const char *text, AttributeKind
     }
     place = (place + 1) % ATTRIBUTE_PLACES;
   }
-  table->places[place] = (Attribute){name, kind, fact};
+  table->places[place] = (Attribute){name, slot};
 }
 
 /* Made once, from fact.def; constant afterwards. */
@@ -83,12 +78,12 @@ static const AttributeTable *attribute_table(void) {
   static gsize made = 0;
   if (g_once_init_enter(&made)) {
     for (size_t i = 0; i < G_N_ELEMENTS(special_attributes); i++) {
-      attribute_add(&table, special_attributes[i].name, special_attributes[i].kind, FACT_COUNT);
+      attribute_add(&table, special_attributes[i].name, special_attributes[i].slot);
     }
     for (int fact = 0; fact < FACT_COUNT; fact++) {
       const char *source = fact_info((Fact)fact)->policy_source;
       if (source != NULL && *source != '\0') {
-        attribute_add(&table, source, ATTRIBUTE_FACT, (Fact)fact);
+        attribute_add(&table, source, offsetof(PolicyRequest, attributes) + (size_t)fact * sizeof(Slice));
       }
     }
     g_once_init_leave(&made, 1);
@@ -138,48 +133,42 @@ static void request_rebase(PolicyRequest *request, const char *buffer) {
   request->buffer = buffer;
 }
 
-static void keep_first(Slice *slot, Slice value) {
+static inline Slice *slot_of(const Attribute *attribute, PolicyRequest *request) {
+  return (Slice *)((char *)request + attribute->slot);
+}
+
+/* Of two equal attributes the first stays. */
+static bool take_value(const Attribute *attribute, Slice value, PolicyRequest *request, const char **problem) {
+  if (attribute->slot == NO_SLOT) {
+    *problem = "a request other than smtpd_access_policy";
+    request->has_request = request->has_request || slice_equal(value, SLICE_LITERAL("smtpd_access_policy"));
+    return request->has_request;
+  }
+  Slice *slot = slot_of(attribute, request);
   if (slot->data == NULL) {
     *slot = value;
   }
+  return true;
 }
 
-/* SYNTAX: name "=" value; false and *problem when it is none. */
-static bool parse_line(const AttributeTable *table, Slice line, PolicyRequest *request, const char **problem) {
+/* SYNTAX: name "=" value; false and *problem when it is none. *usual becomes what the line names. */
+static bool parse_line(const AttributeTable *table, Slice line, PolicyRequest *request, uint8_t *usual, const char **problem) {
   const char *equals = memchr(line.data, '=', line.length);
   if (equals == NULL) {
     *problem = "a line without \"=\"";
     return false;
   }
-  Slice value = slice_make(equals + 1, (size_t)(line.data + line.length - (equals + 1)));
   const Attribute *attribute = attribute_find(table, slice_make(line.data, (size_t)(equals - line.data)));
+  *usual = attribute != NULL ? (uint8_t)(attribute - table->places + 1) : 0;
   if (attribute == NULL) {
     return true;
   }
-  switch (attribute->kind) {
-    case ATTRIBUTE_FACT:
-      keep_first(&request->attributes[attribute->fact], value);
-      return true;
-    case ATTRIBUTE_PROTOCOL_STATE:
-      keep_first(&request->protocol_state, value);
-      return true;
-    case ATTRIBUTE_POLICY_CONTEXT:
-      keep_first(&request->policy_context, value);
-      return true;
-    case ATTRIBUTE_SIZE:
-      keep_first(&request->size, value);
-      return true;
-    case ATTRIBUTE_REQUEST:
-      *problem = "a request other than smtpd_access_policy";
-      request->has_request = request->has_request || slice_equal(value, SLICE_LITERAL("smtpd_access_policy"));
-      return request->has_request;
-  }
-  g_assert_not_reached();
+  return take_value(attribute, slice_make(equals + 1, (size_t)(line.data + line.length - (equals + 1))), request, problem);
 }
 
 static bool parse_state(PolicyRequest *request) {
   for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
-    if (slice_equal(request->protocol_state, slice_from(states[i].name))) {
+    if (slice_equal(request->protocol_state, states[i].name)) {
       request->state = states[i].state;
       return true;
     }
@@ -204,10 +193,41 @@ static PolicyParse request_end(Slice whole, PolicyRequest *request, const Outcom
   return POLICY_PARSE_REQUEST;
 }
 
+/*
+ * Reads lines as long as each names what it named in the last request: an attribute that goes to a slot. What else there is to say about a line (it is not complete, too
+ * long, one too many) is left to parse_lines, which begins where this ends.
+ */
+static void parse_usual_lines(const AttributeTable *table, PolicyParser *parser, Slice buffer, PolicyRequest *request) {
+  const char *line = buffer.data + parser->line, *limit = buffer.data + MIN(buffer.length, (size_t)LIMIT_POLICY_REQUEST);
+  unsigned count = parser->count;
+  for (; count < LIMIT_POLICY_ATTRIBUTES && parser->usual[count] != 0; count++) {
+    const Attribute *attribute = &table->places[parser->usual[count] - 1];
+    const char *value = line + attribute->name.length + 1;
+    if (attribute->slot == NO_SLOT || limit - line < (ptrdiff_t)attribute->name.length + 2 || value[-1] != '=' ||
+        memcmp(line, attribute->name.data, attribute->name.length) != 0) {
+      break;
+    }
+    /* Most values are empty. */
+    const char *newline = *value == '\n' ? value : memchr(value, '\n', (size_t)(limit - value));
+    if (newline == NULL || newline - line > LIMIT_POLICY_LINE) {
+      break;
+    }
+    Slice *slot = slot_of(attribute, request);
+    if (slot->data == NULL) {
+      *slot = slice_make(value, (size_t)(newline - value));
+    }
+    line = newline + 1;
+  }
+  parser->count = count;
+  parser->line = (size_t)(line - buffer.data);
+  parser->scanned = MAX(parser->scanned, parser->line);
+}
+
 static PolicyParse parse_lines(PolicyParser *parser, Slice buffer, PolicyRequest *request, size_t *used, const Outcomes *out) {
   const AttributeTable *table = attribute_table();
   for (;;) {
-    Slice rest = slice_make(buffer.data + parser->scanned, buffer.length - parser->scanned);
+    parse_usual_lines(table, parser, buffer, request);
+    Slice rest = slice_from_offset(buffer, parser->scanned);
     const char *newline = rest.length ? memchr(rest.data, '\n', rest.length) : NULL;
     size_t end = newline ? (size_t)(newline - buffer.data) : buffer.length;
     Slice line = slice_make(buffer.data + parser->line, end - parser->line);
@@ -226,11 +246,11 @@ static PolicyParse parse_lines(PolicyParser *parser, Slice buffer, PolicyRequest
       *used = end + 1;
       return request_end(slice_make(buffer.data, end), request, out);
     }
-    if (++parser->count > LIMIT_POLICY_ATTRIBUTES) {
+    if (parser->count == LIMIT_POLICY_ATTRIBUTES) {
       return malformed(out, "a request with too many attributes", line);
     }
     const char *problem = NULL;
-    if (!parse_line(table, line, request, &problem)) {
+    if (!parse_line(table, line, request, &parser->usual[parser->count++], &problem)) {
       return malformed(out, problem, line);
     }
   }
@@ -247,7 +267,8 @@ PolicyParse policy_parse(PolicyParser *parser, Slice buffer, PolicyRequest *requ
   }
   PolicyParse result = parse_lines(parser, buffer, request, used, &(Outcomes){problem, excerpt});
   if (result != POLICY_PARSE_MORE) {
-    *parser = (PolicyParser){0};
+    parser->line = parser->scanned = 0;
+    parser->count = 0;
   }
   return result;
 }

@@ -156,7 +156,9 @@ static bool is_spared_message(const PolicyQuestion *question) {
 
 static void start_step(PolicyQuestion *question) {
   Phase phase = question->steps[question->at];
-  EvaluationOptions options = {.here_only = question->held < question->step_count && phase == PHASE_RCPT, .trace = question->trace};
+  EvaluationOptions options = {.here_only = question->held < question->step_count && phase == PHASE_RCPT,
+                               .trace = question->trace,
+                               .match_space = question->options.match_space};
   question->evaluation = evaluation_new(question->arena, question->ruleset, phase, question->session, question->variables, &options);
   if (question->expired != NULL) {
     evaluation_expire(question->evaluation, question->expired);

@@ -1,8 +1,10 @@
 /*
- * fuzz_policy.c: the policy protocol. A request that comes split in any way reads as when it comes at once; its slices lie inside the bytes; its facts can be read;
+ * fuzz_policy.c: the policy protocol. A request that comes split in any way, behind any other, reads as when it comes at once; its slices lie inside the bytes; its facts can be read;
  * and whatever stands in it, an answer made from it is one line that Postfix understands.
  */
 #include "tests/fuzz/fuzz.h"
+
+#include <string.h>
 
 #include "common/door/policy.h"
 
@@ -22,10 +24,24 @@ static Parsed parse_at_once(Slice bytes) {
   return parsed;
 }
 
+/* A parser that has read the same bytes before, and so guesses what they name: rightly, or one line off. */
+static PolicyParser parser_with_guesses(Slice bytes, bool wrong) {
+  PolicyParser parser = {0};
+  PolicyRequest request;
+  size_t used;
+  const char *problem;
+  Slice excerpt;
+  (void)policy_parse(&parser, bytes, &request, &used, &problem, &excerpt);
+  PolicyParser guesses = {0};
+  size_t shift = wrong ? 1 : 0;
+  memcpy(guesses.usual, parser.usual + shift, sizeof guesses.usual - shift);
+  return guesses;
+}
+
 /* Steps of a size that the input itself chooses, each in a block of its own, as when a buffer grows and moves. *last is the block that the result points into. */
 static Parsed parse_split(Slice bytes, char **last) {
   Parsed parsed = {.result = POLICY_PARSE_MORE};
-  PolicyParser parser = {0};
+  PolicyParser parser = parser_with_guesses(bytes, bytes.length % 2 == 1);
   const char *problem = NULL;
   Slice excerpt = SLICE_EMPTY;
   size_t have = 0;

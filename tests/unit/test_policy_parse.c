@@ -133,6 +133,29 @@ START_TEST(test_pipelined) {
 }
 END_TEST
 
+/* What the last request named is only a guess at what the next one names. */
+START_TEST(test_other_order) {
+  static const char *const texts[] = {
+      RCPT "sender=one@b.test\nrecipient=r@b.test\nsize=1\n\n",
+      RCPT "sender=two@b.test\nrecipient=r@b.test\nsize=2\n\n",
+      RCPT "recipient=r@b.test\nsender=two@b.test\nsize=2\n\n",
+      "protocol_state=RCPT\n" HEAD "size=2\nno_such_attribute=1\nrecipient=r@b.test\nsender=two@b.test\n\n",
+      "size=2\n" RCPT "sender=two@b.test\nrecipient=r@b.test\nsender=three@b.test\nsenders=1\nsende=1\n\n",
+      RCPT "sender=two@b.test\nsender=three@b.test\nrecipient=r@b.test\nsize=2\nsize=4\n\n",
+  };
+  PolicyParser parser = {0};
+  for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+    Parsed parsed = {0};
+    parsed.result = policy_parse(&parser, slice_from(texts[i]), &parsed.request, &parsed.used, &parsed.problem, &parsed.excerpt);
+    ck_assert_int_eq(parsed.result, POLICY_PARSE_REQUEST);
+    ck_assert_uint_eq(parsed.used, strlen(texts[i]));
+    assert_text(parsed.request.attributes[FACT_SENDER], i == 0 ? "one@b.test" : "two@b.test");
+    assert_text(parsed.request.attributes[FACT_RECIPIENT], "r@b.test");
+    assert_text(parsed.request.size, i == 0 ? "1" : "2");
+  }
+}
+END_TEST
+
 static const struct {
   Slice text;
   const char *problem, *excerpt;
@@ -149,8 +172,17 @@ static const struct {
     {SLICE_LITERAL(HEAD "protocol_state=RCPT\r\n\r\n"), "a line without \"=\"", "\r"},
 };
 
+/* Each is malformed in the same way for a parser that has just read a good request. */
 START_TEST(test_malformed) {
   Parsed parsed = parse(malformed[_i].text);
+  PolicyParser parser = {0};
+  Parsed second = {0};
+  static const char good[] = RCPT "sender=a@b.test\n\n";
+  ck_assert_int_eq(policy_parse(&parser, slice_from(good), &second.request, &second.used, &second.problem, &second.excerpt),
+                   POLICY_PARSE_REQUEST);
+  ck_assert_int_eq(policy_parse(&parser, malformed[_i].text, &second.request, &second.used, &second.problem, &second.excerpt),
+                   POLICY_PARSE_MALFORMED);
+  ck_assert_str_eq(second.problem, malformed[_i].problem);
   ck_assert_int_eq(parsed.result, POLICY_PARSE_MALFORMED);
   ck_assert_str_eq(parsed.problem, malformed[_i].problem);
   ck_assert_msg(slice_starts_with(parsed.excerpt, slice_from(malformed[_i].excerpt)), "excerpt %.*s", SLICE_ARGS(parsed.excerpt));
@@ -173,6 +205,14 @@ START_TEST(test_line_limit) {
   g_autoptr(GString) over = request_with_line(LIMIT_POLICY_LINE - name + 1);
   Parsed parsed = parse(slice_make(over->str, over->len)); /* refused before its end comes */
   ck_assert_int_eq(parsed.result, POLICY_PARSE_MALFORMED);
+  ck_assert_str_eq(parsed.problem, "a line that is too long");
+  /* Also in the line of which the last request had the same name. */
+  PolicyParser parser = {0};
+  ck_assert_int_eq(policy_parse(&parser, slice_make(fits->str, fits->len), &parsed.request, &parsed.used, &parsed.problem, &parsed.excerpt),
+                   POLICY_PARSE_REQUEST);
+  g_string_append(over, "\n\n");
+  ck_assert_int_eq(policy_parse(&parser, slice_make(over->str, over->len), &parsed.request, &parsed.used, &parsed.problem, &parsed.excerpt),
+                   POLICY_PARSE_MALFORMED);
   ck_assert_str_eq(parsed.problem, "a line that is too long");
 }
 END_TEST
@@ -202,6 +242,19 @@ START_TEST(test_attribute_limit) {
   g_string_append(text, "one=more\n");
   Parsed parsed = parse(slice_make(text->str, text->len));
   ck_assert_int_eq(parsed.result, POLICY_PARSE_MALFORMED);
+  ck_assert_str_eq(parsed.problem, "a request with too many attributes");
+  g_autoptr(GString) known = g_string_new(RCPT);
+  for (int i = 2; i < LIMIT_POLICY_ATTRIBUTES; i++) {
+    g_string_append(known, "sender=\n");
+  }
+  g_autofree char *known_fits = g_strconcat(known->str, "\n", NULL);
+  g_string_append(known, "sender=\n\n");
+  PolicyParser parser = {0};
+  ck_assert_int_eq(policy_parse(&parser, slice_from(known_fits), &parsed.request, &parsed.used, &parsed.problem, &parsed.excerpt),
+                   POLICY_PARSE_REQUEST);
+  ck_assert_int_eq(
+      policy_parse(&parser, slice_make(known->str, known->len), &parsed.request, &parsed.used, &parsed.problem, &parsed.excerpt),
+      POLICY_PARSE_MALFORMED);
   ck_assert_str_eq(parsed.problem, "a request with too many attributes");
 }
 END_TEST
@@ -269,6 +322,7 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, test_first_of_two_stays);
   tcase_add_test(tests, test_split_anywhere);
   tcase_add_test(tests, test_pipelined);
+  tcase_add_test(tests, test_other_order);
   tcase_add_loop_test(tests, test_malformed, 0, G_N_ELEMENTS(malformed));
   tcase_add_test(tests, test_line_limit);
   tcase_add_test(tests, test_request_limit);

@@ -27,11 +27,13 @@ static void setup(void) {
   arena = arena_new(0);
   variables = NULL;
   ruleset = NULL;
-  options = (PolicyOptions){.server_name = "mx.example.test", .service = "mx", .deadline_ms = 8000, .owned = PHASES_ALL};
+  options = (PolicyOptions){
+      .server_name = "mx.example.test", .service = "mx", .deadline_ms = 8000, .owned = PHASES_ALL, .match_space = match_space_new()};
 }
 
 static void teardown(void) {
   arena_free(arena);
+  match_space_free(options.match_space);
   variables_free(variables);
   policy_memory_free(memory);
   session_free(session);
