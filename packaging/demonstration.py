@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Both daemons and a private Postfix, SMTP sessions through them, and the rule behind each answer; run by packaging/try."""
 import os
+import re
 import signal
-import subprocess
 import sys
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(TOP, "tests", "real"))
 
 from daemons import MILTER, POLICYD, Daemon, Folder  # noqa: E402
 from private_postfix import PrivatePostfix, SmtpClient  # noqa: E402
+from probe import DnsServer  # noqa: E402
 
 ZONE = """\
 100.78.168.68.slow.example.test SERVFAIL
@@ -18,6 +19,7 @@ ZONE = """\
 9.100.51.198.zen.example.test TXT "https://zen.example.test/why"
 10.100.51.198.slow.example.test SERVFAIL
 """
+ENDS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 MESSAGE = "From: Forouzan\nTO: Forouzan\nThis is a test message\nto show SMTP in action."
 TEXTBOOK = ["HELO mail.adelphia.net", "MAIL FROM: forouzanb@adelphia.net", "RCPT TO: forouzanb@adelphia.net", "DATA", MESSAGE, "QUIT"]
 
@@ -32,23 +34,6 @@ SESSIONS = [
      ["EHLO mail.example.org", "MAIL FROM:<a@checked.example>", "RCPT TO:<alice@example.test>", "QUIT"]),
     ("commands that Postfix does not know, answered by the milter", "198.51.100.7", ["EHLO mail.example.org", "EXPN staff", "FOOBAR", "QUIT"]),
 ]
-
-
-class DnsServer:
-    """tests/real/slow_dns.py with the zone of the demonstration."""
-
-    def __init__(self, folder):
-        path = folder.write("zone", ZONE)
-        self.process = subprocess.Popen([sys.executable, os.path.join(TOP, "tests", "real", "slow_dns.py"), "--port", "0", "--zone", path],
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
-        self.port = int(self.process.stdout.readline())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
 
 
 # What the postmaster changes in the rules while everything runs: a title, then pairs of old and new text.
@@ -69,10 +54,14 @@ def show(speaker, text):
 
 
 def why(daemon, decision):
-    """The rule behind an answer, as the daemon logged it."""
-    rule = f"[{decision['rule']}]" if decision.get("rule") else "no rule"
-    done = decision.get("effect") if decision.get("outcome") == "pass" else decision.get("outcome")
-    return f"{daemon.name}, {decision['phase']}: {rule} {done}"
+    """The rule behind an answer, or what was done besides, and what failed: as the daemon logged it."""
+    told = f"[{decision['rule']}] {decision['outcome']}" if decision.get("rule") else ""
+    if decision.get("effect"):
+        effect, rule = re.fullmatch(r"(.*) (\[.*\])", decision["effect"]).groups()
+        told += f"{', ' if told else ''}{rule} {effect.replace('_', ' ', 1)}"
+    if decision.get("failed"):
+        told += f", because this failed: {decision['failed']}"
+    return f"{daemon.name} at {decision['phase']}: {told}"
 
 
 def replay(postfix, daemons, title, address, lines):
@@ -111,12 +100,11 @@ def main():
     keep = "--keep" in sys.argv[1:]
     with open(os.path.join(TOP, "packaging", "examples", "demonstration.rules"), encoding="utf-8") as text:
         rules_text = text.read()
-    with Folder() as folder, DnsServer(folder) as dns:
+    with Folder() as folder, DnsServer(ZONE) as dns:
         rules = folder.write("mail.rules", rules_text)
         config = "[mailreeve]\ndoors = policy milter\n"
-        resolver = f"127.0.0.1@{dns.port}"
-        with Daemon(POLICYD, folder, rules, config, resolver) as policyd, \
-                Daemon(MILTER, folder, rules, config, resolver) as milter:
+        with Daemon(POLICYD, folder, rules, config, dns.address) as policyd, \
+                Daemon(MILTER, folder, rules, config, dns.address) as milter:
             settings = {
                 "smtpd_recipient_restrictions": f"reject_unauth_destination, check_policy_service inet:127.0.0.1:{policyd.port}",
                 "smtpd_milters": f"inet:127.0.0.1:{milter.port}",
@@ -126,7 +114,7 @@ def main():
                 print("".join(f"    {line}\n" for line in rules_text.splitlines()), end="")
                 print("\n== what Postfix is told (main.cf)\n")
                 print("".join(f"    {name} = {value}\n" for name, value in settings.items()), end="")
-                print("\nPostfix itself puts '<recipient>: Recipient address rejected:' before what its policy door says. Behind ^ stands the daemon's own log.")
+                print("\nPostfix itself puts '<recipient>: Recipient address rejected:' before what its policy door says. Behind ^ stands what the daemon logged.")
                 both = (policyd, milter)
                 replay(postfix, both, "the textbook session", "68.168.78.100", TEXTBOOK)
                 for session in SESSIONS:
@@ -147,7 +135,8 @@ It goes on until Ctrl-C. Talk to it:
     what a rule does     {os.path.join(os.environ.get('MAILREEVE_BUILD', '.'), 'mailreeve')} explain {rules} --client-address 203.0.113.7 --helo mail.example.org \\
                              --sender a@example.org --recipient alice@example.test
     Postfix              postconf -c {postfix.config} -n; its log: {postfix.root}/mail.log""", flush=True)
-                    signal.sigwait({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+                    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+                    signal.sigwait(ENDS)
     print("\nAll stopped, nothing left behind.")
 
 
