@@ -43,10 +43,8 @@ class Null:
 
 
 def cpu_seconds(pid):
-    """User and system time of a process so far, of threads that have ended too."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as text:
-        fields = text.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """User and system time of a process so far, of threads that have ended too, in nanoseconds' detail: its CPU-time clock (clock_getcpuclockid(3))."""
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def resident_kib(pid):
