@@ -46,6 +46,8 @@ uint32_t check_score_name(Checker *checker, Slice name);
 
 /* Adds an expression that must be decided before the action is performed. */
 void check_add_argument(Checker *checker, Rule *rule, const Expression *expression);
+/* `compile` of an action whose only argument is a text: the plan is that Expression. */
+bool check_text_action(Checker *checker, const ActionNode *node, Rule *rule, void **plan);
 
 /* The defaults: code, enhanced code and text of an outcome at a phase. */
 EnhancedCode reply_enhanced(uint16_t code); /* what goes with a code that stands alone */

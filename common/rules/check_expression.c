@@ -577,6 +577,15 @@ const Expression *check_template(Checker *checker, const Node *node) {
   return check_expression_as(checker, node, TYPE_STRING);
 }
 
+bool check_text_action(Checker *checker, const ActionNode *node, Rule *rule, void **plan) {
+  const Expression *text = check_template(checker, action_argument(node, 0, 0)->expression);
+  if (!text)
+    return false;
+  check_add_argument(checker, rule, text);
+  *plan = (void *)text;
+  return true;
+}
+
 const Expression *check_condition(Checker *checker, const Node *node) {
   const Expression *expression;
   Wanted wanted = {TYPE_BOOL, NULL};

@@ -8,15 +8,6 @@ static const ActionArgument arguments[] = {
     {ARGUMENT_END, false, false, NULL},
 };
 
-static bool compile(Checker *checker, const ActionNode *node, Rule *rule, void **plan) {
-  const Expression *text = check_template(checker, action_argument(node, 0, 0)->expression);
-  if (!text)
-    return false;
-  check_add_argument(checker, rule, text);
-  *plan = (void *)text;
-  return true;
-}
-
 static void perform(Run *run, const Rule *rule, const void *plan) {
   run_end(run, rule, &(Verdict){.outcome = OUTCOME_DISCARD, .discard_why = run_text(run, plan)});
 }
@@ -29,6 +20,6 @@ const Action action_discard_message = {
     .doors = DOORS_ALL,
     .arguments = arguments,
     .example = "discard message \"backscatter\"",
-    .compile = compile,
+    .compile = check_text_action,
     .perform = perform,
 };

@@ -8,15 +8,6 @@ static const ActionArgument arguments[] = {
     {ARGUMENT_END, false, false, NULL},
 };
 
-static bool compile(Checker *checker, const ActionNode *node, Rule *rule, void **plan) {
-  const Expression *text = check_template(checker, action_argument(node, 0, 0)->expression);
-  if (!text)
-    return false;
-  check_add_argument(checker, rule, text);
-  *plan = (void *)text;
-  return true;
-}
-
 static void perform(Run *run, const Rule *rule, const void *plan) {
   run_effect(run, rule, &(Effect){.kind = EFFECT_LOG, .as.log_text = run_text(run, plan)});
 }
@@ -29,6 +20,6 @@ const Action action_log = {
     .doors = DOORS_ALL,
     .arguments = arguments,
     .example = "log \"{client_address} comes without a name\"",
-    .compile = compile,
+    .compile = check_text_action,
     .perform = perform,
 };
