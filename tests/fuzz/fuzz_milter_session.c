@@ -105,11 +105,13 @@ static void feed_line(MilterSession *session, GHashTable *macros, char *line, bo
 /* Compiled once: the same for each input. */
 static Ruleset *the_rules(void) {
   static Ruleset *rules;
+  static Registry *registry;
   static const LookupBackend nobody = {"dns", NULL};
   static const ResourceContext context = {.dns = &nobody};
   if (rules == NULL) {
     g_autoptr(Diagnostics) diagnostics = diagnostics_new();
-    RulesetOptions options = {.enabled_doors = DOORS_ALL, .resources = registry_source(registry_new(&context)), .open_resources = true};
+    registry = registry_new(&context);
+    RulesetOptions options = {.enabled_doors = DOORS_ALL, .resources = registry_source(registry), .open_resources = true};
     rules = ruleset_load_text("fuzz.rules", slice_from(rules_text), ".", &options, diagnostics);
     g_autofree char *problems = diagnostics_print(diagnostics);
     if (rules == NULL) {

@@ -88,7 +88,9 @@ class Daemon:
 
     def start(self):
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            # The thread sanitizer does not understand GLib's own allocator.
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                                            env={"G_SLICE": "always-malloc", **os.environ})
         wait_until(lambda: self.process.poll() is not None or self.is_listening(), f"{self.name} listens")
         if self.process.poll() is not None:
             raise RuntimeError(f"{shlex.join(self.command)} ended with {self.process.returncode}:\n{self.log()}")

@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 os.umask(0o022)  # the daemons take no rules that others may write
@@ -57,6 +58,13 @@ class DnsServer:
 
     def count(self, start):
         return sum(1 for event in self.events() if event == start or event.startswith(start + " "))
+
+    def wait_count(self, start, count):
+        """Until so many events begin with these words."""
+        end = time.monotonic() + PATIENCE
+        while self.count(start) < count:
+            check(time.monotonic() < end, f"the DNS server does not see {start!r}: {self.events()[-5:]}")
+            time.sleep(0.01)
 
     def __enter__(self):
         return self

@@ -431,6 +431,7 @@ def stop_under_load():
     with DnsServer("1.2.0.192.zen.test SILENT\n") as dns, Policyd(LISTS, "deadline = 500ms", resolver=dns.address) as daemon:
         with daemon.client() as waiting, daemon.client() as idle:
             waiting.send(request(client_address="192.0.2.1", instance="11.1"))
+            dns.wait_count("query 1.2.0.192.zen.test", 1)
             load = Load(daemon, {"DUNNO"})
             same(idle.ask(recipient="quick@example.test"), "DUNNO")
             daemon.process.send_signal(signal.SIGTERM)
