@@ -5,6 +5,11 @@
 
 #include <time.h>
 
+/* Linux has it. */
+#ifndef CLOCK_MONOTONIC_COARSE
+#define CLOCK_MONOTONIC_COARSE CLOCK_MONOTONIC
+#endif
+
 struct Clock {
   bool manual;
   GMutex lock; /* guards what follows; manual clocks only */
@@ -81,6 +86,10 @@ int64_t clock_monotonic(Clock *clock) {
   int64_t now = clock->monotonic;
   g_mutex_unlock(&clock->lock);
   return now;
+}
+
+int64_t clock_monotonic_about(Clock *clock) {
+  return clock->manual ? clock_monotonic(clock) : read_system(CLOCK_MONOTONIC_COARSE);
 }
 
 int64_t clock_unix(Clock *clock) {

@@ -37,6 +37,8 @@ void clock_manual_advance(Clock *clock, int64_t nanoseconds);
 void clock_free(Clock *clock);
 
 int64_t clock_monotonic(Clock *clock); /* nanoseconds from an arbitrary start, never backwards */
+/* The same, some milliseconds behind at most, and cheaper: for what is asked with each request. */
+int64_t clock_monotonic_about(Clock *clock);
 int64_t clock_unix(Clock *clock);      /* seconds since 1970-01-01 00:00 UTC */
 ClockMoment clock_moment(Clock *clock, int64_t unix_seconds);
 /* "YYYY-MM-DD HH:MM[:SS]" in the clock's zone (scenario files); false if it is no such time. */

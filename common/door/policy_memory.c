@@ -110,7 +110,7 @@ static void forget_old(PolicyMemory *memory, int64_t now) {
 
 /* The entry of a key, with the lock held; NULL when it is not there and not to be made. */
 static MemoryEntry *entry_find(PolicyMemory *memory, const MemoryKey *key, bool make) {
-  int64_t now = clock_monotonic(memory->clock);
+  int64_t now = clock_monotonic_about(memory->clock);
   MemoryEntry **bucket = bucket_of(memory, key->hash);
   MemoryEntry *entry = *bucket;
   while (entry != NULL && entry->hash != key->hash) {

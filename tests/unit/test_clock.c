@@ -123,7 +123,21 @@ START_TEST(test_parse_local) {
 }
 END_TEST
 
+START_TEST(about_now_is_a_little_behind) {
+  for (int i = 0; i < 1000; i++) {
+    int64_t before = clock_monotonic(clock_system());
+    int64_t about = clock_monotonic_about(clock_system());
+    int64_t after = clock_monotonic(clock_system());
+    ck_assert(about <= after && about >= before - NANOSECONDS_PER_SECOND);
+  }
+  Clock *clock = clock_manual_new(1790000000);
+  ck_assert(clock_monotonic_about(clock) == clock_monotonic(clock));
+  clock_free(clock);
+}
+END_TEST
+
 static void add_tests(TCase *tests) {
+  tcase_add_test(tests, about_now_is_a_little_behind);
   tcase_add_loop_test(tests, test_moment, 0, G_N_ELEMENTS(moments));
   tcase_add_test(tests, test_far_moments);
   tcase_add_test(tests, test_system);
