@@ -71,14 +71,21 @@ static void trace_statement(Run *run, const Statement *statement, Logic logic) {
   run->trace->statement(run->trace, statement, &value, !run->collecting);
 }
 
-static Logic decide_statement(Run *run, const Statement *statement) {
+/* A condition that may want look-ups: when it turns out to be decided, nobody is asked for it. */
+static Logic decide_asking(Run *run, const Expression *condition) {
+  AskMark mark = ask_mark(run);
+  Logic logic = condition_decide(run, condition);
+  if (logic.truth != TRUTH_OPEN && run->evaluation->wanted_count > mark.wanted)
+    ask_back(run, &mark);
+  return logic;
+}
+
+static inline Logic decide_statement(Run *run, const Statement *statement) {
   const Expression *condition = statement->condition;
   Logic logic = LOGIC_TRUE;
   if (condition != NULL) {
-    AskMark mark = ask_mark(run);
-    logic = condition_decide(run, condition);
-    if (logic.truth != TRUTH_OPEN && run->evaluation->wanted_count > mark.wanted)
-      ask_back(run, &mark);
+    bool asks = (condition->lookup_classes & ~(1u << LOOKUP_HERE)) != 0 || condition->reads_details;
+    logic = asks ? decide_asking(run, condition) : condition_decide(run, condition);
     if (logic.truth == TRUTH_UNKNOWN)
       run_tell_failures(run, logic.failures);
   }

@@ -535,6 +535,16 @@ static Logic decide_is_set(Run *run, const Expression *expression) {
 
 static const Value *plain_value(Run *run, const Expression *expression, Value *scratch);
 
+static Logic decide_value(Run *run, const Expression *expression) {
+  Value scratch;
+  return logic_of_value(plain_value(run, expression, &scratch));
+}
+
+static Logic decide_compare(Run *run, const Expression *expression) {
+  Logic logic = decide_two(run, expression, test_compare);
+  return expression->as.compare == COMPARE_NOT_EQUAL ? logic_not(logic) : logic;
+}
+
 static Logic decide(Run *run, const Expression *expression) {
   switch (expression->kind) {
     case EXPRESSION_NOT:
@@ -543,10 +553,8 @@ static Logic decide(Run *run, const Expression *expression) {
       return decide_both(run, expression, TRUTH_FALSE);
     case EXPRESSION_OR:
       return decide_both(run, expression, TRUTH_TRUE);
-    case EXPRESSION_COMPARE: {
-      Logic logic = decide_two(run, expression, test_compare);
-      return expression->as.compare == COMPARE_NOT_EQUAL ? logic_not(logic) : logic;
-    }
+    case EXPRESSION_COMPARE:
+      return decide_compare(run, expression);
     case EXPRESSION_IN_SET:
       return decide_one(run, expression, test_in_set);
     case EXPRESSION_IN_RANGE:
@@ -575,17 +583,18 @@ static Logic decide(Run *run, const Expression *expression) {
     case EXPRESSION_DEFAULT:
       break;
   }
-  Value scratch;
-  return logic_of_value(plain_value(run, expression, &scratch));
+  return decide_value(run, expression);
+}
+
+static Logic decide_traced(Run *run, const Expression *expression) {
+  Logic logic = decide(run, expression);
+  Value value = value_of_logic(logic);
+  trace_expression(run, expression, &value);
+  return logic;
 }
 
 Logic condition_decide(Run *run, const Expression *expression) {
-  Logic logic = decide(run, expression);
-  if (run->trace != NULL) {
-    Value value = value_of_logic(logic);
-    trace_expression(run, expression, &value);
-  }
-  return logic;
+  return run->trace == NULL ? decide(run, expression) : decide_traced(run, expression);
 }
 
 static const Value *plain_value(Run *run, const Expression *expression, Value *scratch) {
@@ -644,9 +653,12 @@ static const Value *plain_value(Run *run, const Expression *expression, Value *s
   return scratch;
 }
 
-const Value *expression_value(Run *run, const Expression *expression, Value *scratch) {
+static const Value *traced_value(Run *run, const Expression *expression, Value *scratch) {
   const Value *value = plain_value(run, expression, scratch);
-  if (run->trace != NULL)
-    trace_expression(run, expression, value);
+  trace_expression(run, expression, value);
   return value;
+}
+
+const Value *expression_value(Run *run, const Expression *expression, Value *scratch) {
+  return run->trace == NULL ? plain_value(run, expression, scratch) : traced_value(run, expression, scratch);
 }
