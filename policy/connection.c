@@ -273,10 +273,8 @@ static void question_begin(Connection *connection) {
   server->counts.questions++;
   connection->asked_at = uv_now(&server->loop);
   connection->work = work;
-  Ruleset *ruleset = daemon_ruleset(server->daemon);
-  connection->question = policy_question_new(work->arena, ruleset, work->session, &work->variables, server->memory, &connection->request,
-                                             &options, daemon_clock(server->daemon));
-  daemon_drop_ruleset(server->daemon, ruleset);
+  connection->question = policy_question_new(work->arena, server_ruleset(server), work->session, &work->variables, server->memory,
+                                             &connection->request, &options, daemon_clock(server->daemon));
   question_advance(connection);
 }
 

@@ -18,6 +18,19 @@ enum {
   LAST_CALL_MS = 1000, /* beyond the deadline of a question */
 };
 
+/* ---- The ruleset ---- */
+
+/* Our own reference spares each request the daemon's lock. */
+Ruleset *server_ruleset(Server *server) {
+  if (!daemon_ruleset_is(server->daemon, server->ruleset)) {
+    if (server->ruleset != NULL) {
+      daemon_drop_ruleset(server->daemon, server->ruleset);
+    }
+    server->ruleset = daemon_ruleset(server->daemon);
+  }
+  return server->ruleset;
+}
+
 /* ---- Pools ---- */
 
 static void work_free(Work *work) {
@@ -88,14 +101,13 @@ static void pools_free(Server *server) {
 
 /* A free work must not keep a ruleset that was replaced. */
 static void pools_drop_old_rulesets(Server *server) {
-  Ruleset *current = daemon_ruleset(server->daemon);
+  const Ruleset *current = server_ruleset(server);
   for (Work *work = server->works; work != NULL; work = work->next) {
     if (work->variables != NULL && variables_ruleset(work->variables) != current) {
       variables_free(work->variables);
       work->variables = NULL;
     }
   }
-  daemon_drop_ruleset(server->daemon, current);
 }
 
 /* ---- Stopping ---- */
@@ -294,6 +306,9 @@ static void server_clear(Server *server) {
   g_assert(result == 0);
   pools_free(server);
   policy_memory_free(server->memory);
+  if (server->ruleset != NULL) {
+    daemon_drop_ruleset(server->daemon, server->ruleset);
+  }
   (void)pthread_mutex_destroy(&server->lock);
   g_free(server->ports);
 }

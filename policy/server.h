@@ -36,6 +36,7 @@ struct Server {
   uv_loop_t loop;
   Daemon *daemon;
   PolicyMemory *memory;
+  Ruleset *ruleset; /* a reference to what was in force when it was last looked at; NULL at first */
   PhaseSet owned;
   struct Port *ports; /* one a listener */
   size_t port_count;
@@ -69,6 +70,8 @@ typedef struct Port {
 /* Serves until SIGTERM or SIGINT; false when it could not begin (told to the log). */
 bool server_run(Daemon *daemon);
 
+/* The ruleset in force; borrowed until the next call. */
+Ruleset *server_ruleset(Server *server);
 Work *server_take_work(Server *server);
 void server_give_work(Server *server, Work *work);
 /* BUFFER_SIZE bytes; never NULL. */

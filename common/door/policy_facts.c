@@ -3,22 +3,25 @@
  */
 #include "common/door/policy.h"
 
-/* Postfix says SMTP at EHLO too (it takes ESMTP over only when it answers): the state knows better. */
-static Slice protocol_name(const PolicyRequest *request) {
-  switch (request->state) {
+/* Postfix says SMTP at EHLO too (it takes ESMTP over only when it answers): the state knows better. Later its word counts. */
+static void protocol_name_facts(Session *session, PolicyState state) {
+  switch (state) {
     case POLICY_STATE_CONNECT:
-      return SLICE_EMPTY;
+      session_unset(session, FACT_PROTOCOL_NAME);
+      return;
     case POLICY_STATE_EHLO:
-      return SLICE_LITERAL("ESMTP");
+      (void)session_borrow(session, FACT_PROTOCOL_NAME, SLICE_LITERAL("ESMTP"));
+      return;
     case POLICY_STATE_HELO:
-      return SLICE_LITERAL("SMTP");
+      (void)session_borrow(session, FACT_PROTOCOL_NAME, SLICE_LITERAL("SMTP"));
+      return;
     case POLICY_STATE_MAIL:
     case POLICY_STATE_RCPT:
     case POLICY_STATE_DATA:
     case POLICY_STATE_END_OF_MESSAGE:
     case POLICY_STATE_VRFY:
     case POLICY_STATE_ETRN:
-      return request->attributes[FACT_PROTOCOL_NAME];
+      return;
   }
   g_assert_not_reached();
 }
@@ -53,7 +56,7 @@ void policy_facts(Session *session, const PolicyRequest *request, const PolicyOp
   if (request->attributes[FACT_SENDER].length == 0 && !state_has_message(request->state)) {
     session_unset(session, FACT_SENDER);
   }
-  (void)session_borrow(session, FACT_PROTOCOL_NAME, protocol_name(request));
+  protocol_name_facts(session, request->state);
   borrow(session, request->state == POLICY_STATE_END_OF_MESSAGE ? FACT_MESSAGE_SIZE : FACT_SIZE, request->size);
   borrow(session, FACT_POLICY_CONTEXT, request->policy_context);
   borrow(session, FACT_SERVICE, request->policy_context.length > 0 ? request->policy_context : slice_from(options->service));

@@ -44,7 +44,7 @@ struct Daemon {
   GThread *helper;
   pthread_mutex_t lock;
   pthread_cond_t changed;
-  Ruleset *ruleset;   /* in force */
+  Ruleset *ruleset;   /* atomic pointer: in force; written with the lock held */
   GPtrArray *retired; /* replaced, perhaps still in use elsewhere */
   bool reload_wanted;
   bool stop_wanted;
@@ -107,7 +107,7 @@ static void take_config(Daemon *daemon, Config *config) {
 static void take_ruleset(Daemon *daemon, Ruleset *ruleset) {
   (void)pthread_mutex_lock(&daemon->lock);
   g_ptr_array_add(daemon->retired, daemon->ruleset);
-  daemon->ruleset = ruleset;
+  g_atomic_pointer_set(&daemon->ruleset, ruleset);
   (void)pthread_mutex_unlock(&daemon->lock);
 }
 
@@ -370,6 +370,10 @@ Ruleset *daemon_ruleset(Daemon *daemon) {
   Ruleset *ruleset = ruleset_ref(daemon->ruleset);
   (void)pthread_mutex_unlock(&daemon->lock);
   return ruleset;
+}
+
+bool daemon_ruleset_is(const Daemon *daemon, const Ruleset *ruleset) {
+  return g_atomic_pointer_get((Ruleset **)&daemon->ruleset) == ruleset;
 }
 
 void daemon_drop_ruleset(Daemon *daemon, Ruleset *ruleset) {

@@ -28,6 +28,8 @@ Scheduler *daemon_scheduler(const Daemon *daemon);
 Clock *daemon_clock(const Daemon *daemon);
 /* Thread-safe: the ruleset in force, with a reference. */
 Ruleset *daemon_ruleset(Daemon *daemon);
+/* Thread-safe, without a lock: `ruleset`, to which the caller has a reference, is still the one in force. */
+bool daemon_ruleset_is(const Daemon *daemon, const Ruleset *ruleset);
 /*
  * Thread-safe: gives back a reference. A ruleset that was replaced is kept by the helper thread until nobody else has it, so the slow freeing always
  * happens there; ruleset_unref is as good.
