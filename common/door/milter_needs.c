@@ -103,9 +103,10 @@ MilterNeeds milter_needs(Arena *arena, const Ruleset *ruleset, const MilterOptio
   needs.reply_rcpt = answers(ruleset, options, PHASE_RCPT) || may_hold;
   needs.rcpt = needs.reply_rcpt || milter_evaluates(ruleset, options, PHASE_RCPT) || (rules && tells(ruleset, options, MILTER_RCPT));
   needs.reply_data = answers(ruleset, options, PHASE_DATA);
-  needs.data = milter_evaluates(ruleset, options, PHASE_DATA);
   needs.eom = true;
   needs.unknown = milter_evaluates(ruleset, options, PHASE_UNKNOWN) || milter_evaluates(ruleset, options, PHASE_EXPN);
+  /* An unknown command may come inside a message, and behind it libmilter takes no end that no DATA announced: the MTA would wait for its answer. */
+  needs.data = milter_evaluates(ruleset, options, PHASE_DATA) || needs.unknown;
   needs.reply_unknown = answers(ruleset, options, PHASE_UNKNOWN) || answers(ruleset, options, PHASE_EXPN);
   for (Phase phase = PHASE_MAIL; phase <= PHASE_EOM; phase++) {
     needs.add_headers = needs.quarantine = needs.add_headers || answers(ruleset, options, phase);

@@ -145,6 +145,18 @@ def test_delay_reject(folder):
         equal(said(mta.mail("<a@b.test>")), "550 5.7.1 no")
 
 
+def test_unknown_command_inside_a_message(folder):
+    """libmilter takes no end of a message right behind an unknown command: DATA must have come between, whatever the rules read."""
+    rules = 'at unknown { [cmd] reject 502 5.5.1 "{command}: not here" }\nat eom { [end] reject 554 5.7.1 "seen" }\n'
+    with milter(folder, rules) as daemon, MilterMta(daemon.listen) as mta:
+        mta.session()
+        mta.mail("<a@b.test>")
+        mta.rcpt("<c@d.test>")
+        equal(said(mta.unknown("XYZZY")), "502 5.5.1 XYZZY: not here")
+        mta.data()
+        equal(said(mta.end()), "554 5.7.1 seen")
+
+
 def test_two_doors(folder):
     rules = 'at connect, rcpt { [no] reject "no" }\nat eom { [late] reject "late" }'
     with milter(folder, rules, config="[mailreeve]\ndoors=policy milter\n") as daemon, MilterMta(daemon.listen) as mta:

@@ -28,7 +28,7 @@ static const Case cases[] = {
     {"disconnect needs a reply", "at helo { disconnect if helo_name == \"x\" }", "(connect) helo (mail) rcpt", "mail: i; rcpt: i; eom: i",
      NULL, 0},
     {"mail, data and unknown", "at mail, data, unknown { tempfail }", "(connect) mail data unknown", "mail: i; data: i; eom: i", NULL, 0},
-    {"expn", "at expn { reject }", "(connect) (mail) unknown", "mail: i; eom: i", NULL, 0},
+    {"expn", "at expn { reject }", "(connect) (mail) (data) unknown", "mail: i; data: i; eom: i", NULL, 0},
     {"the number of recipients is counted", "at eom { reject if recipient_count > 5 }", "(connect) (mail) (rcpt)",
      "mail: i; rcpt: i; eom: i", NULL, 0},
     {"macros at their step",
