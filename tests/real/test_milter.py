@@ -245,7 +245,7 @@ def test_many_wait(folder):
             mta.rcpt("<c@d.test>", wait=False)
 
         def all_wait():
-            with open(dns.log_path, encoding="utf-8") as log:
+            with open(dns.log, encoding="utf-8") as log:
                 return len(set(re.findall(r"query (\S+\.zen\.test)", log.read()))) >= 256
         wait_until(all_wait, "256 look-ups are under way")
         for mta in sessions[256:]:
