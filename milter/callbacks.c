@@ -116,11 +116,12 @@ static unsigned long no_reply_bit(MilterEventKind kind) {
 static sfsistat feed(SMFICTX *context, Conversation *conversation, const MilterEvent *event) {
   gint64 deadline = g_get_monotonic_time() + (gint64)daemon_config(filter_daemon(conversation->filter))->deadline_ms * 1000;
   bool begins = event->kind == MILTER_MAIL || event->kind == MILTER_RCPT;
+  bool is_later = event->kind == MILTER_DATA || event->kind == MILTER_EOM;
+  if ((begins || is_later) && !conversation->in_message && filter_is_stopping(conversation->filter)) {
+    /* The MTA would say the same when we are gone. A step without a reply tells nothing, so each later one must: no rule has seen its sender. */
+    return conversation->no_reply & no_reply_bit(event->kind) ? SMFIS_NOREPLY : SMFIS_TEMPFAIL;
+  }
   if (begins && !conversation->in_message) {
-    if (filter_is_stopping(conversation->filter)) {
-      return conversation->no_reply & no_reply_bit(event->kind) ? SMFIS_NOREPLY
-                                                                : SMFIS_TEMPFAIL; /* the MTA would say the same when we are gone */
-    }
     conversation_offer_ruleset(conversation);
   }
   if (begins || event->kind == MILTER_DATA) {

@@ -461,6 +461,24 @@ def test_stop_with_a_callback_waiting(folder):
             equal(time.monotonic() - begun < 5, True, "nobody was waited for longer than needed")
 
 
+def test_a_message_that_begins_during_the_stop(folder):
+    """Its MAIL has no reply that could refuse it: the end does, since no rule has seen the sender."""
+    with milter(folder, 'at eom { [bad] reject "bad" if sender == "a@b.test" }') as daemon:
+        with MilterMta(daemon.listen) as sending, MilterMta(daemon.listen) as late:
+            sending.session()
+            sending.mail("<good@b.test>")
+            late.session()
+            daemon.process.send_signal(signal.SIGTERM)
+            daemon.wait_log("stopping")
+            equal(late.mail("<a@b.test>"), None)
+            late.rcpt("<c@d.test>")
+            late.data()
+            equal(said(late.end()) in ("tempfail", "554 5.7.1 bad"), True, "whichever was first, the message or the stop")
+            equal(said(sending.end()), "continue")
+            daemon.process.wait(60)
+            equal(daemon.process.returncode, 0)
+
+
 def test_stop_under_load(folder):
     with milter(folder, 'at rcpt { [no] reject "no" }\nat eom { log "end" }') as daemon:
         with MilterMta(daemon.listen) as stuck, Load(daemon) as load:
