@@ -370,8 +370,8 @@ void connection_close(Connection *connection) {
   connection->state = CONNECTION_CLOSING;
   if (connection->box != NULL) {
     answer_box_close(connection->box); /* from here on nobody calls on_answer */
-    forget_answers(connection);
   }
+  forget_answers(connection); /* also those of a question that has ended: a late answer may have come before its box was closed */
   uv_close((uv_handle_t *)&connection->handle, on_closed);
   uv_close((uv_handle_t *)&connection->timer, on_closed);
 }
