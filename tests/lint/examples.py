@@ -9,7 +9,7 @@ import tempfile
 from house import BUILD, SOURCE, read
 
 MAILREEVE = BUILD / "mailreeve"
-DAEMONS = (BUILD / "mailreeve-policyd", BUILD / "milter/mailreeve-milter")
+DAEMONS = (BUILD / "mailreeve-policyd", BUILD / "mailreeve-milter")
 
 # What an action's example refers to.
 PRELUDE = 'table access of net -> action { 192.0.2.0/24 -> "OK" }\n'

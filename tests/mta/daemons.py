@@ -21,7 +21,7 @@ import time
 from private_postfix import can_connect, free_port, wait_until
 
 POLICYD = "mailreeve-policyd"
-MILTER = "milter/mailreeve-milter"
+MILTER = "mailreeve-milter"
 
 
 def program(path):
