@@ -6,10 +6,8 @@
  */
 #include "milter/callbacks.h"
 
-#include <arpa/inet.h>
 #include <libmilter/mfapi.h>
 #include <libmilter/mfdef.h>
-#include <netinet/in.h>
 
 #include "common/base/limits.h"
 #include "common/service/decision_log.h"
@@ -19,8 +17,7 @@
 static Filter *the_filter;
 
 static const char *macro_value(void *data, const char *name) {
-  g_autofree char *symbol = g_strdup(name); /* not const in libmilter's prototype */
-  return smfi_getsymval(data, symbol);
+  return smfi_getsymval(data, (char *)name); /* libmilter only reads it, though its prototype does not say so */
 }
 
 /* Results -> libmilter */
@@ -192,28 +189,11 @@ static sfsistat on_negotiate(SMFICTX *context, unsigned long actions, unsigned l
   return SMFIS_CONTINUE;
 }
 
-static bool socket_address(const struct sockaddr *address, IpAddress *ip, unsigned *port) {
-  char text[INET6_ADDRSTRLEN] = "";
-  if (address == NULL) {
-    return false;
-  }
-  if (address->sa_family == AF_INET) {
-    const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)address;
-    (void)inet_ntop(AF_INET, &four->sin_addr, text, sizeof text);
-    *port = ntohs(four->sin_port);
-  } else if (address->sa_family == AF_INET6) {
-    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)address;
-    (void)inet_ntop(AF_INET6, &six->sin6_addr, text, sizeof text);
-    *port = ntohs(six->sin6_port);
-  }
-  return ip_parse(slice_from(text), ip);
-}
-
 static sfsistat on_connect(SMFICTX *context, char *name, _SOCK_ADDR *address) {
   const char *arguments[] = {name, NULL};
   IpAddress ip;
   unsigned port = 0;
-  bool known = socket_address((const struct sockaddr *)address, &ip, &port);
+  bool known = ip_from_socket((const struct sockaddr *)address, &ip, &port);
   return on_event(context, (MilterEvent){.kind = MILTER_CONNECT, .arguments = arguments, .address = known ? &ip : NULL, .port = port});
 }
 

@@ -20,6 +20,7 @@ struct Terms {
 
 struct Filter {
   Daemon *daemon;
+  unsigned process;          /* its id, the first part of a session's */
   pthread_mutex_t lock;      /* guards all below */
   pthread_cond_t changed;    /* something that stopping waits for; told only while we stop */
   pthread_cond_t waits;      /* a callback waits, or we stop */
@@ -38,6 +39,7 @@ struct Filter {
 Filter *filter_new(Daemon *daemon) {
   Filter *filter = g_new0(Filter, 1);
   filter->daemon = daemon;
+  filter->process = (unsigned)getpid();
   filter->conversations = g_hash_table_new(NULL, NULL);
   (void)pthread_mutex_init(&filter->lock, NULL);
   (void)pthread_cond_init(&filter->changed, NULL);
@@ -148,7 +150,7 @@ static bool add_conversation(Filter *filter, Conversation *conversation) {
   uint64_t number = ++filter->number;
   (void)g_hash_table_add(filter->conversations, conversation);
   (void)pthread_mutex_unlock(&filter->lock);
-  g_snprintf(conversation->id, sizeof conversation->id, "%x.%" G_GINT64_MODIFIER "x", (unsigned)getpid(), number);
+  g_snprintf(conversation->id, sizeof conversation->id, "%x.%" G_GINT64_MODIFIER "x", filter->process, number);
   return room;
 }
 

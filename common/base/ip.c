@@ -4,6 +4,7 @@
 #include "common/base/ip.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -114,6 +115,35 @@ IpNetworkError ip_network_parse(Slice text, IpNetwork *network) {
   }
   *network = ip_network_of(&address, (uint8_t)prefix);
   return ip_equal(&network->address, &address) ? IP_NETWORK_OK : IP_NETWORK_HOST_BITS;
+}
+
+bool ip_from_socket(const struct sockaddr *socket_address, IpAddress *address, unsigned *port) {
+  if (socket_address == NULL) {
+    return false;
+  }
+  IpAddress result = {0};
+  in_port_t network_port;
+  if (socket_address->sa_family == AF_INET) {
+    const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)socket_address;
+    result.family = 4;
+    memcpy(result.bytes, &four->sin_addr, 4);
+    network_port = four->sin_port;
+  } else if (socket_address->sa_family == AF_INET6) {
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)socket_address;
+    result.family = 6;
+    memcpy(result.bytes, &six->sin6_addr, 16);
+    network_port = six->sin6_port;
+  } else {
+    return false;
+  }
+  if (is_mapped(&result)) {
+    unmap(&result);
+  }
+  *address = result;
+  if (port != NULL) {
+    *port = ntohs(network_port);
+  }
+  return true;
 }
 
 bool ip_equal(const IpAddress *a, const IpAddress *b) {

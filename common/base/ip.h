@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "common/base/slice.h"
 
@@ -36,6 +37,9 @@ bool ip_parse(Slice text, IpAddress *address);
 bool ip_parse_literal(Slice text, IpAddress *address);
 /* An address, or address/prefix. An address alone is /32 or /128. */
 IpNetworkError ip_network_parse(Slice text, IpNetwork *network);
+
+/* From a socket's address; an IPv4-mapped one becomes IPv4. False for other families and NULL. *port (may be NULL) is in the host's order. */
+bool ip_from_socket(const struct sockaddr *socket_address, IpAddress *address, unsigned *port);
 
 bool ip_equal(const IpAddress *a, const IpAddress *b);
 /* IPv4 before IPv6, then by bytes. */

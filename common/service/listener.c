@@ -361,13 +361,7 @@ const char *listener_service(const Listener *listener) {
 static bool peer_address(int fd, IpAddress *address) {
   struct sockaddr_storage peer;
   socklen_t length = sizeof peer;
-  char host[NI_MAXHOST];
-  if (getpeername(fd, (struct sockaddr *)&peer, &length) != 0 ||
-      getnameinfo((struct sockaddr *)&peer, length, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0) {
-    return false;
-  }
-  host[strcspn(host, "%")] = '\0'; /* a link-local address brings its zone */
-  return ip_parse(slice_from(host), address);
+  return getpeername(fd, (struct sockaddr *)&peer, &length) == 0 && ip_from_socket((const struct sockaddr *)&peer, address, NULL);
 }
 
 bool listener_allows(const Listener *listener, int connected_fd) {

@@ -3,6 +3,9 @@
 
 #include "common/base/ip.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 static const struct {
   const char *text, *normal; /* normal NULL: no address */
 } addresses[] = {
@@ -181,7 +184,44 @@ START_TEST(test_reverse) {
 }
 END_TEST
 
+static const struct {
+  const char *text; /* as inet_pton takes it */
+  const char *told; /* as ip_format tells it */
+} socket_rows[] = {{"192.0.2.7", "192.0.2.7"}, {"2001:db8::7", "2001:db8::7"}, {"::ffff:192.0.2.7", "192.0.2.7"}, {"::1", "::1"}};
+
+START_TEST(sockets_tell_their_address) {
+  struct sockaddr_storage storage = {0};
+  struct sockaddr_in *four = (struct sockaddr_in *)(void *)&storage;
+  struct sockaddr_in6 *six = (struct sockaddr_in6 *)(void *)&storage;
+  if (inet_pton(AF_INET, socket_rows[_i].text, &four->sin_addr) == 1) {
+    four->sin_family = AF_INET;
+    four->sin_port = htons(2525);
+  } else {
+    ck_assert_int_eq(inet_pton(AF_INET6, socket_rows[_i].text, &six->sin6_addr), 1);
+    six->sin6_family = AF_INET6;
+    six->sin6_port = htons(2525);
+  }
+  IpAddress address;
+  unsigned port = 0;
+  char text[IP_TEXT_MAX];
+  ck_assert(ip_from_socket((const struct sockaddr *)&storage, &address, &port));
+  (void)ip_format(&address, text);
+  ck_assert_str_eq(text, socket_rows[_i].told);
+  ck_assert_uint_eq(port, 2525);
+}
+END_TEST
+
+START_TEST(other_sockets_have_no_address) {
+  struct sockaddr_storage storage = {.ss_family = AF_UNIX};
+  IpAddress address;
+  ck_assert(!ip_from_socket((const struct sockaddr *)&storage, &address, NULL));
+  ck_assert(!ip_from_socket(NULL, &address, NULL));
+}
+END_TEST
+
 static void add_tests(TCase *tests) {
+  tcase_add_loop_test(tests, sockets_tell_their_address, 0, G_N_ELEMENTS(socket_rows));
+  tcase_add_test(tests, other_sockets_have_no_address);
   tcase_add_loop_test(tests, test_parse, 0, G_N_ELEMENTS(addresses));
   tcase_add_test(tests, test_literal);
   tcase_add_loop_test(tests, test_network, 0, G_N_ELEMENTS(networks));
