@@ -323,7 +323,19 @@ static bool daemon_begin(Daemon *daemon, bool serve, int *exit_code) {
   return true;
 }
 
+/* A socket must never come to stand where messages are written: what was started without the three standard files gets empty ones. */
+static void open_standard_files(void) {
+  int file = open("/dev/null", O_RDWR);
+  while (file >= 0 && file < STDERR_FILENO) {
+    file = open("/dev/null", O_RDWR);
+  }
+  if (file > STDERR_FILENO) {
+    (void)close(file);
+  }
+}
+
 Daemon *daemon_start(DaemonKind kind, int argc, char **argv, int *exit_code) {
+  open_standard_files();
   Config *config = NULL;
   ConfigResult result = config_read(kind, argc, argv, &config);
   switch (result) {

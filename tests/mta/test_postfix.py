@@ -447,8 +447,8 @@ class Cutter:
                         if not part:
                             break
                         data += part
+                    self.cuts += writer is asker  # before Postfix can go on
                     writer.sendall(data)
-                self.cuts += 1
 
     def __enter__(self):
         self.thread.start()

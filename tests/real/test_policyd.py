@@ -483,6 +483,8 @@ def check_flag():
     with Policyd(RULES) as daemon:
         good = subprocess.run([*daemon.command, "--check"], stderr=subprocess.PIPE, text=True, check=False)  # beside the one that runs
         check(good.returncode == 0 and "good" in good.stderr, f"--check: {good.stderr}")
+        closed = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *daemon.command, "--check"], check=False)
+        same(closed.returncode, 0)  # started without standard files
         program = os.path.abspath(daemon.command[0])
         folder, name = os.path.split(daemon.rules_path)
         near = subprocess.run([program, "--check", "--rules", name], cwd=folder, stderr=subprocess.PIPE, text=True, check=False)
