@@ -470,10 +470,13 @@ def test_a_message_that_begins_during_the_stop(folder):
             late.session()
             daemon.process.send_signal(signal.SIGTERM)
             daemon.wait_log("stopping")
-            equal(late.mail("<a@b.test>"), None)
-            late.rcpt("<c@d.test>")
-            late.data()
-            equal(said(late.end()) in ("tempfail", "554 5.7.1 bad"), True, "whichever was first, the message or the stop")
+            try:
+                equal(late.mail("<a@b.test>"), None)
+                late.rcpt("<c@d.test>")
+                late.data()
+                equal(said(late.end()) in ("tempfail", "554 5.7.1 bad"), True, "whichever was first, the message or the stop")
+            except (Closed, ConnectionError):
+                pass  # the stop was first and closed the idle session: the MTA does what it does without a filter
             equal(said(sending.end()), "continue")
             daemon.process.wait(60)
             equal(daemon.process.returncode, 0)
