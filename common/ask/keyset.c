@@ -366,6 +366,7 @@ static bool find_single(const Keyset *keyset, KeyBuffer *buffer, const Value *ke
       return probe(keyset, key_buffer_slice(buffer), value);
     case TYPE_LIST:
     case TYPE_ACTION:
+    case TYPE_RECORD:
     case TYPE_COUNT:
       break;
   }

@@ -96,6 +96,7 @@ void keyset_key_add(KeyBuffer *buffer, ValueType type, const Value *value) {
       return;
     case TYPE_LIST:
     case TYPE_ACTION:
+    case TYPE_RECORD:
     case TYPE_COUNT:
       break;
   }
@@ -255,7 +256,8 @@ static bool read_part(Arena *arena, ValueType type, Slice text, bool tuple, bool
       return read_address_entry(arena, text, tuple || exact, buffer, form, problem);
     case TYPE_LIST:
     case TYPE_ACTION:
-      return fail(problem, "lists and actions cannot be keys", SLICE_EMPTY);
+    case TYPE_RECORD:
+      return fail(problem, "lists, records and actions cannot be keys", SLICE_EMPTY);
     case TYPE_STRING:
     case TYPE_INT:
     case TYPE_DECIMAL:

@@ -110,6 +110,7 @@ static bool is_ordered(ValueType type) {
     case TYPE_ENUM:
     case TYPE_LIST:
     case TYPE_ACTION:
+    case TYPE_RECORD:
     case TYPE_COUNT:
       return false;
   }

@@ -184,6 +184,7 @@ static bool is_reversed(ValueType type, const Value *low, const Value *high) {
     case TYPE_BOOL:
     case TYPE_LIST:
     case TYPE_ACTION:
+    case TYPE_RECORD:
     case TYPE_COUNT:
       return false;
   }
@@ -209,6 +210,7 @@ static bool has_ranges(const Expression *left) {
     case TYPE_BOOL:
     case TYPE_LIST:
     case TYPE_ACTION:
+    case TYPE_RECORD:
     case TYPE_COUNT:
       return false;
   }

@@ -42,6 +42,7 @@ static bool is_key_type(ValueType type) {
     case TYPE_ENUM:
     case TYPE_LIST:
     case TYPE_ACTION:
+    case TYPE_RECORD:
     case TYPE_COUNT:
       return false;
   }

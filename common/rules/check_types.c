@@ -52,6 +52,8 @@ const char *type_article(ValueType type) {
       return "a list";
     case TYPE_ACTION:
       return "an action";
+    case TYPE_RECORD:
+      return "an element with several values";
     case TYPE_COUNT:
       return "a value";
   }

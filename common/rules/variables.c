@@ -100,6 +100,7 @@ static bool needs_arena(const Value *value) {
     case TYPE_ENUM:
     case TYPE_LIST:
     case TYPE_ACTION:
+    case TYPE_RECORD:
       return true;
     case TYPE_IP:
     case TYPE_NET:

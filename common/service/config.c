@@ -653,6 +653,8 @@ PhaseSet config_owned_phases(const Config *config, Door door) {
       return policy;
     case DOOR_MILTER:
       return PHASES_ALL & (PhaseSet)~policy;
+    case DOOR_SOCKETMAP:
+      return PHASES_ALL; /* no other door answers its MTA at its phases */
     case DOOR_COUNT:
       break;
   }

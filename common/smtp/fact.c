@@ -22,16 +22,41 @@ static const char *const weekday_names[] = {"mon", "tue", "wed", "thu", "fri", "
 #define NAMES_OF_TIME(symbol) NULL
 #define NAMES_OF_DATE(symbol) NULL
 #define NAMES_OF_BOOL(symbol) NULL
+#define NAMES_OF_LIST(symbol) NULL
+
+/* Rows of type LIST have the type of their elements here, and the kind of record. */
+#define ELEMENTS_RECIPIENTS TYPE_ADDRESS, RECORD_HEADER
+#define ELEMENTS_HEADER TYPE_RECORD, RECORD_HEADER
+#define ELEMENTS_HEADER_FROM TYPE_ADDRESS, RECORD_HEADER
+#define ELEMENTS_HEADER_SENDER TYPE_ADDRESS, RECORD_HEADER
+#define ELEMENTS_HEADER_REPLY_TO TYPE_ADDRESS, RECORD_HEADER
+#define ELEMENTS_HEADER_TO TYPE_ADDRESS, RECORD_HEADER
+#define ELEMENTS_HEADER_CC TYPE_ADDRESS, RECORD_HEADER
+#define ELEMENTS_HEADER_DUPLICATES TYPE_STRING, RECORD_HEADER
+#define ELEMENTS_ATTACHMENT TYPE_RECORD, RECORD_ATTACHMENT
+#define NO_ELEMENTS TYPE_STRING, RECORD_HEADER
+#define ELEMENTS_OF_LIST(symbol) ELEMENTS_##symbol
+#define ELEMENTS_OF_ENUM(symbol) NO_ELEMENTS
+#define ELEMENTS_OF_IP(symbol) NO_ELEMENTS
+#define ELEMENTS_OF_NET(symbol) NO_ELEMENTS
+#define ELEMENTS_OF_STRING(symbol) NO_ELEMENTS
+#define ELEMENTS_OF_ADDRESS(symbol) NO_ELEMENTS
+#define ELEMENTS_OF_DOMAIN(symbol) NO_ELEMENTS
+#define ELEMENTS_OF_INT(symbol) NO_ELEMENTS
+#define ELEMENTS_OF_SIZE(symbol) NO_ELEMENTS
+#define ELEMENTS_OF_TIME(symbol) NO_ELEMENTS
+#define ELEMENTS_OF_DATE(symbol) NO_ELEMENTS
+#define ELEMENTS_OF_BOOL(symbol) NO_ELEMENTS
 
 static const FactInfo facts[FACT_COUNT] = {
-#define FACT(symbol, name, type, scope, phases, policy, milter, empty, normal, sentence) \
-  {#name, TYPE_##type, SCOPE_##scope, phases, policy, milter, empty, normal, sentence, NAMES_OF_##type(symbol)},
+#define FACT(symbol, name, type, scope, phases, policy, milter, socketmap, empty, normal, sentence) \
+  {#name, TYPE_##type, SCOPE_##scope, phases, policy, milter, socketmap, empty, normal, sentence, NAMES_OF_##type(symbol), ELEMENTS_OF_##type(symbol)},
 #include "common/smtp/fact.def"
 #undef FACT
 };
 
 static const char *const names[] = {
-#define FACT(symbol, name, type, scope, phases, policy, milter, empty, normal, sentence) #name,
+#define FACT(symbol, name, type, scope, phases, policy, milter, socketmap, empty, normal, sentence) #name,
 #include "common/smtp/fact.def"
 #undef FACT
     NULL,
@@ -68,6 +93,8 @@ bool fact_in_door(Fact fact, Door door, Phase phase) {
       return facts[fact].policy_source != NULL;
     case DOOR_MILTER:
       return facts[fact].milter_source != NULL;
+    case DOOR_SOCKETMAP:
+      return facts[fact].socketmap_source != NULL;
     case DOOR_COUNT:
       break;
   }

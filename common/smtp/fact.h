@@ -10,7 +10,7 @@
 #include "common/smtp/value.h"
 
 typedef enum Fact {
-#define FACT(symbol, name, type, scope, phases, policy, milter, empty, normal, sentence) FACT_##symbol,
+#define FACT(symbol, name, type, scope, phases, policy, milter, socketmap, empty, normal, sentence) FACT_##symbol,
 #include "common/smtp/fact.def"
 #undef FACT
   FACT_COUNT
@@ -33,10 +33,13 @@ typedef struct FactInfo {
   PhaseSet phases;            /* where rules may read it */
   const char *policy_source;  /* attribute of the policy protocol, "" when the door has its own way to know it, NULL: never */
   const char *milter_source;  /* macro ("{client_addr}", "i") or "argument"; several with a blank between, first that is there wins; NULL: never */
+  const char *socketmap_source; /* macro of Sendmail or "argument", "" when the door has its own way to know it, NULL: never */
   FactSentinel empty;
   const char *normal_form;
   const char *sentence;
   const char *const *enum_names; /* NULL-terminated, for TYPE_ENUM, else NULL */
+  ValueType element_type;        /* for TYPE_LIST: of its elements */
+  RecordKind record;             /* for a list of TYPE_RECORD: their kind */
 } FactInfo;
 
 const FactInfo *fact_info(Fact fact);

@@ -33,20 +33,20 @@ struct Session {
 
 /* What a fact that no one set reads as: unset, of its type. */
 static const Value unset_values[FACT_COUNT] = {
-#define FACT(symbol, name, type, scope, phases, policy, milter, empty, normal, sentence) {VALUE_UNSET, TYPE_##type, {.number = 0}},
+#define FACT(symbol, name, type, scope, phases, policy, milter, socketmap, empty, normal, sentence) {VALUE_UNSET, TYPE_##type, {.number = 0}},
 #include "common/smtp/fact.def"
 #undef FACT
 };
 
 static const FactSet recipient_facts = 0
-#define FACT(symbol, name, type, scope, phases, policy, milter, empty, normal, sentence) \
+#define FACT(symbol, name, type, scope, phases, policy, milter, socketmap, empty, normal, sentence) \
   | (SCOPE_##scope == SCOPE_RECIPIENT ? FACT_BIT(FACT_##symbol) : 0)
 #include "common/smtp/fact.def"
 #undef FACT
     ;
 
 static const FactSet message_facts = 0
-#define FACT(symbol, name, type, scope, phases, policy, milter, empty, normal, sentence) \
+#define FACT(symbol, name, type, scope, phases, policy, milter, socketmap, empty, normal, sentence) \
   | (SCOPE_##scope != SCOPE_SESSION ? FACT_BIT(FACT_##symbol) : 0)
 #include "common/smtp/fact.def"
 #undef FACT

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 
+#include "common/smtp/record.h"
 #include "common/smtp/reply.h"
 
 typedef struct TypeInfo {
@@ -131,6 +132,18 @@ static Slice format_action(Arena *arena, const ActionValue *action) {
   return copy;
 }
 
+/* The set values with a blank between: "X-Loop yes", "report.zip application/zip 12345". */
+static Slice format_record(Arena *arena, const ValueRecord *record) {
+  g_autoptr(GString) text = g_string_new(NULL);
+  for (size_t i = 0; i < record_field_count(record->kind); i++) {
+    Slice field = value_format(arena, &record->fields[i]);
+    if (!slice_is_empty(field)) {
+      g_string_append_printf(text, "%s%.*s", text->len > 0 ? " " : "", SLICE_ARGS(field));
+    }
+  }
+  return slice_copy(arena, slice_make(text->str, text->len));
+}
+
 static Slice format_set(Arena *arena, const Value *value) {
   char buffer[IP_NETWORK_TEXT_MAX];
   switch (value->type) {
@@ -161,6 +174,8 @@ static Slice format_set(Arena *arena, const Value *value) {
       return format_list(arena, value->as.list);
     case TYPE_ACTION:
       return format_action(arena, value->as.action);
+    case TYPE_RECORD:
+      return format_record(arena, value->as.record);
     case TYPE_COUNT:
       break;
   }
@@ -220,6 +235,18 @@ static const ActionValue *copy_action(Arena *arena, const ActionValue *action) {
   return copy;
 }
 
+static const ValueRecord *copy_record(Arena *arena, const ValueRecord *record) {
+  size_t count = record_field_count(record->kind);
+  Value *fields = ARENA_NEW_ARRAY(arena, Value, count);
+  for (size_t i = 0; i < count; i++) {
+    fields[i] = value_copy(arena, &record->fields[i]);
+  }
+  ValueRecord *copy = ARENA_NEW(arena, ValueRecord);
+  copy->kind = record->kind;
+  copy->fields = fields;
+  return copy;
+}
+
 static Value copy_set(Arena *arena, const Value *value) {
   Value copy = *value;
   switch (value->type) {
@@ -236,6 +263,9 @@ static Value copy_set(Arena *arena, const Value *value) {
       break;
     case TYPE_ACTION:
       copy.as.action = copy_action(arena, value->as.action);
+      break;
+    case TYPE_RECORD:
+      copy.as.record = copy_record(arena, value->as.record);
       break;
     case TYPE_IP:
     case TYPE_NET:

@@ -59,6 +59,15 @@ typedef struct ValueList {
   const Value *items;
 } ValueList;
 
+/* The kinds of records and their fields, in order: record.def. */
+typedef enum RecordKind {
+#define RECORD(symbol, name, sentence) RECORD_##symbol,
+#define FIELD(record, symbol, name, type, sentence)
+#include "common/smtp/record.def"
+#undef RECORD
+#undef FIELD
+} RecordKind;
+
 struct Value {
   ValueState state;
   ValueType type;
@@ -72,9 +81,16 @@ struct Value {
     bool truth;
     const ValueList *list;
     const ActionValue *action;
+    const struct ValueRecord *record;
     const Failure *failures; /* when state is VALUE_UNKNOWN */
   } as;
 };
+
+/* Several values of one thing, in the order of the kind's fields. */
+typedef struct ValueRecord {
+  RecordKind kind;
+  const Value *fields;
+} ValueRecord;
 
 #define VALUE_NONE ((Value){VALUE_UNSET, TYPE_STRING, {.number = 0}})
 static inline Value value_text(Slice text) {

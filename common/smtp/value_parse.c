@@ -239,6 +239,7 @@ static bool parse_typed(Arena *arena, ValueType type, Slice text, Value *value, 
       return true;
     case TYPE_ACTION:
       return parse_action(arena, text, value, problem);
+    case TYPE_RECORD:
     case TYPE_COUNT:
       break;
   }
