@@ -11,14 +11,16 @@ SMTP = BASE | {"smtp"}
 ASK = SMTP | {"ask"}
 RULES = ASK | {"rules"}
 LOOKUP = ASK | {"lookup"}
-DOOR = RULES | {"door"}
-SERVICE = RULES | LOOKUP | {"service"}
+MESSAGE = SMTP | {"message"}
+DOOR = RULES | MESSAGE | {"door"}
+SERVICE = RULES | LOOKUP | MESSAGE | {"service"}
 MAY_INCLUDE = {
     "common/base": BASE,
     "common/smtp": SMTP,
     "common/ask": ASK,
     "common/rules": RULES,
     "common/lookup": LOOKUP,
+    "common/message": MESSAGE,
     "common/door": DOOR,
     "common/service": SERVICE,
     "common/cli": SERVICE | DOOR | {"cli"},
