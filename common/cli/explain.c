@@ -17,6 +17,9 @@
 
 extern const Command command_explain;
 
+/* The doors that are asked at the steps of a message: socket maps are not. */
+enum { EXPLAINED_DOORS = DOOR_MILTER + 1 };
+
 typedef struct Explain {
   const CommandLine *line;
   Arena *arena;
@@ -253,7 +256,7 @@ static void tell_json(Explain *explain, const ScenarioStep *step, const StepOutc
   bool held;
   const StepOutcome *shown = deciding(explain, step->kind, outcomes, &held);
   json_t *doors = json_object();
-  for (int door = 0; door < DOOR_COUNT; door++) {
+  for (int door = 0; door < EXPLAINED_DOORS; door++) {
     (void)json_object_set_new(doors, door_name((Door)door), outcome_json(&outcomes[door]));
   }
   (void)json_array_append_new(
@@ -312,7 +315,7 @@ static bool tell_step(Explain *explain, const ScenarioStep *step) {
   }
   story_door_step(explain->doors[explain->door], step,
                   &outcomes[explain->door]); /* first: the other one's look-ups are answered from what is kept */
-  for (int door = 0; door < DOOR_COUNT; door++) {
+  for (int door = 0; door < EXPLAINED_DOORS; door++) {
     if ((Door)door != explain->door) {
       story_door_step(explain->doors[door], step, &outcomes[door]);
     }
@@ -329,7 +332,7 @@ static bool tell_step(Explain *explain, const ScenarioStep *step) {
 
 static void tell_story(Explain *explain) {
   explain->recorder = recorder_new(explain->ruleset);
-  for (int door = 0; door < DOOR_COUNT; door++) {
+  for (int door = 0; door < EXPLAINED_DOORS; door++) {
     StoryWorld world = {.ruleset = explain->ruleset,
                         .clock = explain->clock,
                         .answerer = explain->answerer,
@@ -343,7 +346,7 @@ static void tell_story(Explain *explain) {
   while (step && tell_step(explain, step)) {
     step = step->next;
   }
-  for (int door = 0; door < DOOR_COUNT; door++) {
+  for (int door = 0; door < EXPLAINED_DOORS; door++) {
     story_door_free(explain->doors[door]);
   }
   recorder_free(explain->recorder);
@@ -406,7 +409,7 @@ static bool read_settings(Explain *explain) {
   const char *name = command_line_value(explain->line, "--door");
   explain->door = DOOR_MILTER;
   explain->server_name = g_get_host_name();
-  if (name && !door_from_name(slice_from(name), &explain->door)) {
+  if (name && (!door_from_name(slice_from(name), &explain->door) || (int)explain->door >= EXPLAINED_DOORS)) {
     return usage_error("there is no such door: expected policy or milter", name) == EXIT_GOOD;
   }
   if (command_line_operand_count(explain->line) != 1) {

@@ -288,7 +288,7 @@ static void check_session(Parser *parser, const ScenarioSession *session) {
 static void read_session(Parser *parser, WordLine *line) {
   Scenario *scenario = parser->scenario;
   ScenarioSession *session = ARENA_NEW(parser->reader.arena, ScenarioSession);
-  *session = (ScenarioSession){.span = line->span, .title = "", .doors = DOORS_ALL};
+  *session = (ScenarioSession){.span = line->span, .title = "", .doors = DOOR_BIT(DOOR_POLICY) | DOOR_BIT(DOOR_MILTER)};
   const Word *title = line_need_quoted(&parser->reader, line, "session \"TITLE\" [through DOOR] {");
   if (title) {
     session->title = title->text;

@@ -1,5 +1,5 @@
 /*
- * test.c: `mailreeve test`: runs scenario files, in process, through both doors.
+ * test.c: `mailreeve test`: runs scenario files, in process, through each door.
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,11 +15,11 @@ static bool read_door(const CommandLine *line, DoorSet *doors) {
   const char *name = command_line_value(line, "--door");
   Door door;
   *doors = DOORS_ALL;
-  if (name == NULL || strcmp(name, "both") == 0) {
+  if (name == NULL || strcmp(name, "all") == 0) {
     return true;
   }
   if (!door_from_name(slice_from(name), &door)) {
-    (void)command_usage_error(&command_test, "there is no door %s: expected policy, milter or both", name);
+    (void)command_usage_error(&command_test, "there is no door %s: expected policy, milter, socketmap or all", name);
     return false;
   }
   *doors = DOOR_BIT(door);
@@ -90,7 +90,7 @@ static int run(int argc, char **argv) {
 }
 
 static const CommandOption options[] = {
-    {"--door", "policy|milter|both", "tell the stories through this door; both when not given"},
+    {"--door", "policy|milter|socketmap|all", "tell the stories through this door; all when not given"},
     {"--verbose", NULL, "print what came of each step"},
     {"--json", NULL, "print what came of each step as JSON"},
     {"--print", NULL, "run nothing: print the stories themselves as JSON"},
@@ -99,7 +99,7 @@ static const CommandOption options[] = {
 
 const Command command_test = {
     .name = "test",
-    .synopsis = "[--door policy|milter|both] [--verbose] [--json] [--print] SCENARIO ...",
+    .synopsis = "[--door policy|milter|socketmap|all] [--verbose] [--json] [--print] SCENARIO ...",
     .sentence = "runs stories of SMTP sessions against rules and compares the verdicts",
     .description =
         "A scenario holds rules, DNS answers, a clock, and SMTP sessions with the answer that is expected at each step; see "

@@ -40,7 +40,7 @@ CASES = {
     "test-bad-rules": (["test", "bad-rules.scenario"], 1),
     "test-print": (["test", "--print", "wrong.scenario"], 0),
     "test-no-file": (["test", "there-is-none.scenario"], 1),
-    "test-no-door": (["test", "--door", "socketmap", "wrong.scenario"], 2),
+    "test-no-door": (["test", "--door", "smtp", "wrong.scenario"], 2),
     "test-nothing": (["test"], 2),
 }
 

@@ -44,7 +44,7 @@ START_TEST(test_sections) {
   const ScenarioSession *second = scenario->sessions->next;
   ck_assert_uint_eq(scenario->sessions->rules, 0);
   ck_assert_uint_eq(second->rules, 1);
-  ck_assert_uint_eq(scenario->sessions->doors, DOORS_ALL);
+  ck_assert_uint_eq(scenario->sessions->doors, DOOR_BIT(DOOR_POLICY) | DOOR_BIT(DOOR_MILTER));
   ck_assert_uint_eq(second->doors, DOOR_BIT(DOOR_POLICY));
   ck_assert(second->through_mta && !scenario->sessions->through_mta);
 }
