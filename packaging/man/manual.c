@@ -303,6 +303,64 @@ static void print_steps(void) {
   list_end();
 }
 
+/* What a client hears when a daemon fails: tested, row by row, against real mail servers. */
+static const struct FailureRow {
+  Door door;
+  const char *mta, *setting, *what, *heard;
+} failures[] = {
+#define FAILURE(door, mta, setting, what, heard) {DOOR_##door, #mta, setting, what, heard},
+#include "packaging/man/failure.def"
+#undef FAILURE
+};
+
+static bool is_same_setting(const struct FailureRow *a, const struct FailureRow *b) {
+  return a->door == b->door && strcmp(a->mta, b->mta) == 0 && strcmp(a->setting, b->setting) == 0;
+}
+
+/* The setting's rows from the first on that have its answer, as one item; nothing when an earlier row has told it. */
+static void print_failure(size_t first, size_t row) {
+  for (size_t i = first; i < row; i++) {
+    if (strcmp(failures[i].heard, failures[row].heard) == 0) {
+      return;
+    }
+  }
+  (void)fputs(".It ", stdout);
+  for (size_t i = row; i < G_N_ELEMENTS(failures) && is_same_setting(&failures[i], &failures[row]); i++) {
+    if (strcmp(failures[i].heard, failures[row].heard) == 0) {
+      (void)printf("%s%s", i == row ? "" : ", ", failures[i].what);
+    }
+  }
+  (void)putchar('\n');
+  print_text(failures[row].heard);
+  (void)putchar('\n');
+}
+
+static void print_failures(Door door, const char *mta) {
+  size_t first = 0;
+  for (size_t i = 0; i < G_N_ELEMENTS(failures); i++) {
+    if (failures[i].door != door || strcmp(failures[i].mta, mta) != 0) {
+      continue;
+    }
+    if (i == 0 || !is_same_setting(&failures[i - 1], &failures[i])) {
+      first = i;
+      (void)printf(".Ss %s\n", failures[i].setting);
+      list_begin();
+    }
+    print_failure(first, i);
+    if (i + 1 == G_N_ELEMENTS(failures) || !is_same_setting(&failures[i], &failures[i + 1])) {
+      list_end();
+    }
+  }
+}
+
+static void print_failures_policy(void) {
+  print_failures(DOOR_POLICY, "Postfix");
+}
+
+static void print_failures_milter_postfix(void) {
+  print_failures(DOOR_MILTER, "Postfix");
+}
+
 static const struct {
   const char *line;
   void (*print)(void);
@@ -323,6 +381,8 @@ static const struct {
     {"@settings mailreeve@", print_common_settings},
     {"@settings policy@", print_policy_settings},
     {"@settings milter@", print_milter_settings},
+    {"@failures policy@", print_failures_policy},
+    {"@failures milter Postfix@", print_failures_milter_postfix},
 };
 
 /* False for a line of the form "@...@" that names no part. */

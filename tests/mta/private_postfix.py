@@ -7,7 +7,8 @@
 
 Needs root (Postfix does) and Debian's postfix package; the system's own Postfix, running or not, is not touched. Local domain example.test with
 alice, bob, carol and postmaster; mail for them is delivered to maildirs that delivered(USER) reads, all other mail goes to the discard(8) transport.
-XCLIENT is allowed from loopback, so that tests can come from any address.
+XCLIENT is allowed from loopback, so that tests can come from any address. `services` are further smtpd listeners of the same Postfix, by name, each with
+settings of its own that replace those of main.cf; ports[name] is where one listens.
 """
 import os
 import pwd
@@ -105,11 +106,13 @@ def can_connect(port, host="127.0.0.1"):
 class PrivatePostfix:
     """Settings are main.cf parameters that replace or add to the ones above."""
 
-    def __init__(self, settings=None, processes=50, root=None):
+    def __init__(self, settings=None, processes=50, root=None, services=None):
         self.settings = settings or {}
+        self.services = services or {}
         self.processes = processes
         self.root = root or tempfile.mkdtemp(prefix="private-postfix.")
         self.port = free_port()
+        self.ports = {name: free_port() for name in self.services}
         self.master = None
 
     @staticmethod
@@ -139,12 +142,15 @@ class PrivatePostfix:
                 out.write(f"{name} = {value}\n")
         with open(os.path.join(self.config, "master.cf"), "w", encoding="utf-8") as out:
             out.write(MASTER_CF.format(listen=f"127.0.0.1:{self.port}", processes=self.processes))
+            for name, settings in self.services.items():
+                out.write(f"127.0.0.1:{self.ports[name]} inet n - n - {self.processes} smtpd\n")
+                out.write("".join(f"  -o {{ {key} = {value} }}\n" for key, value in {"syslog_name": f"postfix/{name}", **settings}.items()))
         # postfix(1) makes the queue's folders and their permissions.
         subprocess.run(["postfix", "-c", self.config, "check"], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         environment = dict(os.environ, MAIL_CONFIG=self.config)
         self.master = subprocess.Popen(["/usr/lib/postfix/sbin/master", "-d", "-c", self.config], env=environment, stdin=subprocess.DEVNULL,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        wait_until(lambda: can_connect(self.port) or self.master.poll() is not None, "Postfix listens")
+        wait_until(lambda: all(map(can_connect, [self.port, *self.ports.values()])) or self.master.poll() is not None, "Postfix listens")
         if self.master.poll() is not None:
             raise RuntimeError("Postfix did not start: " + self.log())
         return self

@@ -1,0 +1,406 @@
+#!/usr/bin/env python3
+"""What an SMTP client hears when a daemon is not there, dies, hangs, is stopped, reloaded or full: through a real Postfix and a real Sendmail, for each value of
+the settings that say what the mail server does then.
+
+packaging/man/failure.def has what is promised, and is printed in mailreeve-failure(7). Here each of its rows is made to happen, and the client's replies are
+compared byte for byte; a row that nobody tests and a test without a row are failures too.
+
+Skipped without root or Postfix. With words on the command line only the tests whose names have one of them run. --print shows the rows as they were heard.
+"""
+import os
+import re
+import signal
+import sys
+import threading
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.path.join(HERE, "..", "..")
+sys.path[:0] = [HERE]
+sys.dont_write_bytecode = True
+from daemons import MILTER, POLICYD, Daemon, Folder  # noqa: E402
+from private_postfix import PrivatePostfix, SmtpClient, wait_until  # noqa: E402
+
+USERS = ("alice", "bob")
+GOOD = {"greeting": "220", "EHLO": "250", "MAIL": "250", "RCPT 1": "250", "RCPT 2": "250", "DATA": "354", "the message": "250", "next MAIL": "250",
+        "next RCPT": "250"}
+CLOSED = "(connection closed)"
+
+# Refuses nobody who is not meant; a message that it has seen has the header.
+RULES = """\
+at rcpt {
+    [no] reject 550 5.7.1 "not bob" if recipient.localpart == "nobody-here"
+    [seen] prepend header "X-Seen" "by the rules"
+}
+"""
+# What a reload brings in the midst of a transaction.
+OTHER_RULES = RULES.replace("nobody-here", "bob")
+
+
+def equal(got, expected, what=""):
+    if got != expected:
+        raise AssertionError(f"{what}\n  expected {expected!r}\n  got      {got!r}")
+
+
+def check(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+# The table
+
+
+def promised():
+    """{(door, mta, setting, failure): what is heard} of failure.def."""
+    with open(os.path.join(SOURCE, "packaging", "man", "failure.def"), encoding="utf-8") as file:
+        text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.S)
+    string = r'"((?:[^"\\]|\\.)*)"'
+    rows = re.findall(rf"^FAILURE\((\w+), (\w+), {string}, {string}, {string}\)$", text, re.M)
+    equal(len(rows), text.count("FAILURE("), "rows that can be read")
+    return {row[:4]: row[4].replace('\\"', '"') for row in rows}
+
+
+class Heard:
+    """What the tests heard, against the table."""
+
+    def __init__(self):
+        self.rows, self.wrong, self.lock = {}, [], threading.Lock()
+        self.table = promised()
+
+    def tell(self, row, heard):
+        with self.lock:
+            self.rows[row] = heard
+            if self.table.get(row) != heard:
+                self.wrong.append(f"{', '.join(row)}:\n  promised {self.table.get(row)!r}\n  heard    {heard!r}")
+
+    def tell_some(self, row, texts):
+        """What a client may hear, which need not happen each time: nothing else was heard."""
+        promise = self.table.get(row, "")
+        allowed = promise[len(MAY_BE_HEARD):].split(" or ") if promise.startswith(MAY_BE_HEARD) else []
+        with self.lock:
+            self.rows[row] = promise
+            strange = [text for text in sorted(texts) if text not in allowed]
+            if strange:
+                self.wrong.append(f"{', '.join(row)}:\n  promised {promise!r}\n  heard    {strange!r}")
+
+    def print(self):
+        order = [list(FAILURES) + [UNDER_LOAD, FULL], MILTER_SETTINGS + POLICY_SETTINGS]
+        for row, heard in sorted(self.rows.items(), key=lambda item: (item[0][1], item[0][0], order[1].index(item[0][2]), order[0].index(item[0][3]))):
+            print("FAILURE({}, {}, {}, {}, {})".format(*row[:2], *('"' + text.replace('"', '\\"') + '"' for text in (*row[2:], heard))))
+
+
+FULL = "at its limit of sessions"
+UNDER_LOAD = "stopped and started under load"
+MAY_BE_HEARD = "may be heard: "
+HEARD = Heard()
+
+
+# A session with a failure in it
+
+
+class Session:
+    """Two recipients, a message, and the beginning of a second message, as a client sends them; `before` has functions that run before a step."""
+
+    def __init__(self, port, subject, before):
+        self.port, self.subject, self.before = port, subject, before
+        self.replies = []   # (step, reply)
+        self.queue_id = None
+
+    def step(self, client, name, line):
+        """True when the reply is the good one; nothing is said to a server that has closed."""
+        if self.closed:
+            return False
+        self.before.get(name, lambda: None)()
+        reply = line(client) if callable(line) else client.command(line)
+        self.replies.append((name, reply))
+        return reply.startswith(GOOD[name])
+
+    @property
+    def closed(self):
+        return bool(self.replies) and self.replies[-1][1].endswith(CLOSED)
+
+    def run(self):
+        self.before.get("greeting", lambda: None)()
+        with SmtpClient(self.port) as client:
+            self.replies.append(("greeting", client.greeting))
+            self.step(client, "EHLO", "EHLO client.example.net")
+            if self.step(client, "MAIL", "MAIL FROM:<a@example.org>"):
+                taken = [self.step(client, f"RCPT {number}", f"RCPT TO:<{user}@example.test>") for number, user in enumerate(USERS, 1)]
+                if any(taken) and self.step(client, "DATA", "DATA"):
+                    if self.step(client, "the message", lambda client: client.send_message(f"Subject: {self.subject}\n\nhello")):
+                        self.queue_id = self.replies[-1][1].split()[-1]
+                elif not self.closed:
+                    client.command("RSET")
+            # An event that the filter wants no reply to tells nothing about it, so the recipient is asked too.
+            if self.step(client, "next MAIL", "MAIL FROM:<b@example.org>"):
+                self.step(client, "next RCPT", f"RCPT TO:<{USERS[1]}@example.test>")
+        return self
+
+    def refusals(self):
+        """(step, reply) where the reply is not the good one, without what differs from session to session."""
+        for name, reply in self.replies:
+            if not reply.startswith(GOOD[name]):
+                text = re.sub(r"<(?:alice|bob)@example\.test>", "<RECIPIENT>", reply.split("\n")[0])
+                yield name, re.sub(r"<[ab]@example\.org>", "<SENDER>", text).replace("mx.example.test", "HOST")
+
+    def heard(self, fate):
+        """In one line: replies that are not the good ones, equal ones together; what became of the message."""
+        by_text = {}
+        for name, text in self.refusals():
+            by_text.setdefault(text, []).append(name)
+        parts = [f"{', '.join(names)}: {text}" for text, names in by_text.items() if text != CLOSED]
+        if self.closed and not any("closing" in part or ": 421" in part for part in parts):
+            parts.append("closed")
+        return "; ".join([*parts, *([fate] if fate else [])])
+
+
+def postfix_fate(postfix, session):
+    """What became of the session's message."""
+    if session.queue_id is None:
+        return ""
+    words = f"Subject: {session.subject}\n"
+
+    def found():
+        if postfix.is_held(session.queue_id):
+            return "on hold"
+        user = USERS[0] if session.replies[3][1].startswith("250") else USERS[1]
+        for text in postfix.delivered(user):
+            if words in text:
+                count = text.count("X-Seen: by the rules\n")
+                return ("delivered unfiltered", "delivered", "delivered with each header twice")[count]
+        return None
+    return wait_until(found, f"{session.subject}: {session.queue_id} is delivered or held: {postfix.log()[-3000:]}")
+
+
+# What can happen to a daemon: each returns what to do before which step, and how the daemon is made well again
+
+
+class Victim:
+    """A daemon at a fixed address, with what a failure needs to do to it."""
+
+    def __init__(self, path, folder, name, config=""):
+        self.folder = folder
+        self.rules_name = f"{name}.rules"
+        door = "milter" if path == MILTER else "policy"
+        self.door = door
+        self.daemon = Daemon(path, folder, folder.write(self.rules_name, RULES), f"[mailreeve]\ndoors = {door}\n{config}", name=name)
+
+    def kill(self):
+        self.daemon.process.kill()
+        self.daemon.process.wait()
+
+    def freeze(self):
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        # The signal is on its way until the kernel says that the process has stopped.
+        wait_until(self.is_frozen, "the daemon has stopped")
+
+    def is_frozen(self):
+        with open(f"/proc/{self.daemon.process.pid}/status", encoding="ascii") as status:
+            return "\nState:\tT" in status.read()
+
+    def restart(self):
+        """SIGTERM and a new daemon; a message under way through the milter comes to its end, so the new one is started when the old one has gone."""
+        equal(self.daemon.stop(), 0, f"{self.daemon.name} ends well")
+        self.daemon.start()
+
+    def crash_and_start(self):
+        self.kill()
+        self.daemon.start()
+
+    def ask_to_stop(self):
+        self.daemon.process.send_signal(signal.SIGTERM)
+        self.daemon.wait_log("stopping")
+
+    def wait_gone(self):
+        equal(self.daemon.process.wait(60), 0, f"{self.daemon.name} ends well")
+
+    def reload_other(self):
+        count = len(re.findall("reloaded: ", self.daemon.log()))
+        self.folder.write(self.rules_name, OTHER_RULES)
+        self.daemon.reload()
+        self.daemon.wait_log("reloaded: ", count + 1)
+
+    def reload_broken(self):
+        self.folder.write(self.rules_name, "at rcpt { reject ")
+        self.daemon.reload()
+        self.daemon.wait_log("the old rules stay in force")
+
+    def make_well(self):
+        """Running, with the first rules."""
+        process = self.daemon.process
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+        self.daemon.stop()
+        self.folder.write(self.rules_name, RULES)
+        self.daemon.start()
+
+
+FAILURES = {
+    "not running": {"greeting": Victim.kill},
+    "killed after MAIL": {"RCPT 1": Victim.kill},
+    "killed between two recipients": {"RCPT 2": Victim.kill},
+    "killed before the final dot": {"the message": Victim.kill},
+    "hanging": {"greeting": Victim.freeze},
+    "hanging between two recipients": {"RCPT 2": Victim.freeze},
+    "hanging at the final dot": {"the message": Victim.freeze},
+    "killed and started between two recipients": {"RCPT 2": Victim.crash_and_start},
+    "stopped between two recipients": {"RCPT 2": Victim.ask_to_stop, "next MAIL": Victim.wait_gone},
+    "stopped and started between two messages": {"next MAIL": Victim.restart},
+    "reloaded between two recipients": {"RCPT 2": Victim.reload_other},
+    "reloaded with broken rules": {"RCPT 1": Victim.reload_broken},
+}
+
+
+def run_failures(victim, mta, setting, port, fate):
+    """Each failure with this setting, one after the other."""
+    for number, (failure, plan) in enumerate(FAILURES.items()):
+        victim.make_well()
+        before = {step: (lambda act=act: act(victim)) for step, act in plan.items()}
+        session = Session(port, f"{mta} {victim.door} {setting} {number}", before).run()
+        HEARD.tell((victim.door.upper(), mta, setting, failure), session.heard(fate(session)))
+    victim.make_well()
+
+
+def in_threads(jobs):
+    """Runs all; the first thing that went wrong in one is raised."""
+    problems = []
+
+    def run(job):
+        try:
+            job()
+        except Exception as problem:
+            problems.append(problem)
+    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if problems:
+        raise problems[0]
+
+
+# Postfix
+
+SHORT = {"milter_connect_timeout": "2s", "milter_command_timeout": "2s", "milter_content_timeout": "2s",
+         "smtpd_policy_service_timeout": "2s", "smtpd_policy_service_retry_delay": "1s", "smtpd_recipient_restrictions": "reject_unauth_destination"}
+MILTER_SETTINGS = [f"milter_default_action = {action}" for action in ("tempfail", "accept", "reject", "quarantine")]
+POLICY_DEFAULT = "smtpd_policy_service_default_action"
+POLICY_SETTINGS = [f"{POLICY_DEFAULT} = {action}" for action in ("451 4.3.5 Server configuration problem", "451 4.3.2 Please try again later", "DUNNO")]
+
+
+class PostfixSite:
+    """A Postfix with a listener and a daemon for each setting."""
+
+    def __init__(self, config=""):
+        self.folder = Folder()
+        self.victims = {}
+        services = {}
+        for number, setting in enumerate(MILTER_SETTINGS + POLICY_SETTINGS):
+            name = f"case{number}"
+            path = MILTER if setting in MILTER_SETTINGS else POLICYD
+            victim = self.victims[setting] = Victim(path, self.folder, name, config)
+            address = f"inet:127.0.0.1:{victim.daemon.port}"
+            wiring = {"smtpd_milters": address} if path == MILTER else {"smtpd_recipient_restrictions": f"reject_unauth_destination, check_policy_service {address}"}
+            services[name] = {**wiring, setting.split(" = ")[0]: setting.split(" = ")[1]}
+        self.postfix = PrivatePostfix(SHORT, services=services)
+
+    def port(self, setting):
+        return self.postfix.ports[self.victims[setting].daemon.name]
+
+    def __enter__(self):
+        try:
+            self.postfix.start()
+            for victim in self.victims.values():
+                victim.daemon.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.postfix.stop()
+        for victim in self.victims.values():
+            victim.daemon.stop()
+        self.folder.remove()
+
+
+def test_postfix():
+    with PostfixSite() as site:
+        in_threads([lambda victim=victim, setting=setting: run_failures(victim, "Postfix", setting, site.port(setting), lambda session: postfix_fate(site.postfix, session))
+                    for setting, victim in site.victims.items()])
+
+
+def restarts_under_load(victim, mta, setting, port):
+    """Sessions in a few threads while the daemon is stopped and started."""
+    texts, sessions, lock = set(), [], threading.Lock()
+    over = threading.Event()
+
+    def client():
+        while not over.is_set():
+            session = Session(port, "load", {}).run()
+            with lock:
+                texts.update(text for _, text in session.refusals())
+                sessions.append(session)
+    clients = [threading.Thread(target=client) for _ in range(3)]
+    for thread in clients:
+        thread.start()
+    try:
+        for _ in range(3):
+            count = len(sessions)
+            wait_until(lambda: len(sessions) >= count + 5, "there is load")
+            victim.restart()
+    finally:
+        over.set()
+        for thread in clients:
+            thread.join()
+    HEARD.tell_some((victim.door.upper(), mta, setting, UNDER_LOAD), texts)
+    session = Session(port, "after the load", {}).run()
+    equal(list(session.refusals()), [], "a session after the load")
+
+
+def test_postfix_restarts_under_load():
+    with PostfixSite() as site:
+        in_threads([lambda victim=victim, setting=setting: restarts_under_load(victim, "Postfix", setting, site.port(setting))
+                    for setting, victim in site.victims.items()])
+
+
+def test_postfix_full():
+    """A daemon that has as many sessions as it may have."""
+    with PostfixSite("[policy]\nmax_connections = 1\n[milter]\nmax_connections = 1\n") as site:
+        def one(setting, victim):
+            with SmtpClient(site.port(setting)) as first:
+                replies = [first.command(line)[:3] for line in ("EHLO client.example.net", "MAIL FROM:<first@example.org>", f"RCPT TO:<{USERS[0]}@example.test>")]
+                equal(replies, ["250"] * 3, "the session that there is room for")
+                session = Session(site.port(setting), f"full {setting}", {}).run()
+                HEARD.tell((victim.door.upper(), "Postfix", setting, FULL), session.heard(postfix_fate(site.postfix, session)))
+        in_threads([lambda victim=victim, setting=setting: one(setting, victim) for setting, victim in site.victims.items()])
+
+
+def main():
+    if not PrivatePostfix.available():
+        print("skipped: a private Postfix needs root and Debian's postfix package")
+        sys.exit(77)
+    words = [word for word in sys.argv[1:] if not word.startswith("--")]
+    failures = 0
+    for name, test in [(name, test) for name, test in globals().items() if name.startswith("test_")]:
+        if words and not any(word in name for word in words):
+            continue
+        try:
+            test()
+            print("ok:", name, flush=True)
+        except Exception:
+            failures += 1
+            print("FAILED:", name, flush=True)
+            traceback.print_exc()
+    if "--print" in sys.argv:
+        HEARD.print()
+    for wrong in HEARD.wrong:
+        print("WRONG:", wrong)
+    missing = [] if words else [row for row in HEARD.table if row not in HEARD.rows]
+    for row in missing:
+        print("NOT TESTED:", ", ".join(row))
+    sys.exit(1 if failures or HEARD.wrong or missing else 0)
+
+
+if __name__ == "__main__":
+    main()
