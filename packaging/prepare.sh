@@ -56,3 +56,12 @@ build() {
     (cd "$work/$name" && "$work/source/configure" -q "$@" && make -s -j"$(nproc)" all) >"$work/$name.log" 2>&1 ||
         { tail -n 60 "$work/$name.log" >&2; die "building '$name' failed"; }
 }
+
+# Sendmail for the tests, which cannot be installed beside Postfix: its packages are downloaded and unpacked below $MAILREEVE_TEST_CACHE ($work/cache by default).
+fetch_sendmail() {
+    MAILREEVE_TEST_CACHE=${MAILREEVE_TEST_CACHE:-$work/cache}
+    export MAILREEVE_TEST_CACHE
+    python3 "$top/tests/mta/private_sendmail.py" --fetch >"$work/sendmail.log" 2>&1 && return 0
+    apt-get update -q >"$work/apt.log" 2>&1
+    python3 "$top/tests/mta/private_sendmail.py" --fetch >"$work/sendmail.log" 2>&1 || { cat "$work/sendmail.log" >&2; die "there is no Sendmail for the tests"; }
+}
