@@ -4,6 +4,7 @@
 #include "common/smtp/fact.h"
 
 #include "common/smtp/capability.h"
+#include "common/smtp/mta.h"
 #include "tests/unit/unit.h"
 
 START_TEST(every_fact_is_found_by_its_name) {
@@ -62,6 +63,7 @@ START_TEST(names_are_exact) {
   Fact fact;
   Phase phase;
   Door door;
+  Mta mta;
   ValueType type;
   ck_assert(!fact_from_name(SLICE_LITERAL("Sender"), &fact));
   ck_assert(!fact_from_name(SLICE_LITERAL("send"), &fact));
@@ -69,6 +71,8 @@ START_TEST(names_are_exact) {
   ck_assert(phase_from_name(SLICE_LITERAL("rcpt"), &phase) && phase == PHASE_RCPT);
   ck_assert(door_from_name(SLICE_LITERAL("milter"), &door) && door == DOOR_MILTER);
   ck_assert(!door_from_name(SLICE_LITERAL(""), &door));
+  ck_assert(mta_from_name(SLICE_LITERAL("sendmail"), &mta) && mta == MTA_SENDMAIL);
+  ck_assert(!mta_from_name(SLICE_LITERAL("Postfix"), &mta));
   ck_assert(value_type_from_name(SLICE_LITERAL("ip"), &type) && type == TYPE_IP);
   ck_assert(!value_type_from_name(SLICE_LITERAL("ips"), &type));
 }
