@@ -12,8 +12,6 @@
 #include "common/ask/lookup.h"
 #include "common/smtp/value.h"
 
-/* What an unknown condition does. DEFAULT in a rule: what the failed look-up says; in a resource: its kind's default. */
-typedef enum ErrorBehaviour { ON_ERROR_DEFAULT, ON_ERROR_SKIP, ON_ERROR_TEMPFAIL, ON_ERROR_MATCH } ErrorBehaviour;
 const char *error_behaviour_name(ErrorBehaviour behaviour); /* "skip"; "default" for DEFAULT */
 
 typedef struct ResourceKind ResourceKind;

@@ -169,19 +169,28 @@ bool session_set(Session *session, Fact fact, Slice raw) {
   return true;
 }
 
-void session_set_value(Session *session, Fact fact, const Value *value) {
-  if (value->state != VALUE_SET) {
+void session_borrow_value(Session *session, Fact fact, const Value *value) {
+  if (value->state == VALUE_UNSET) {
     session_unset(session, fact);
     return;
   }
-  g_assert(value->type == fact_info(fact)->type);
-  Arena *arena = arena_of(session, fact);
+  g_assert(value->state != VALUE_SET || value->type == fact_info(fact)->type);
   Slot *slot = &session->slots[fact];
-  slot->value = value_copy(arena, value);
-  slot->raw = value_format(arena, &slot->value);
+  slot->value = *value;
+  slot->value.type = fact_info(fact)->type;
+  slot->raw = SLICE_EMPTY;
   session->settled |= FACT_BIT(fact);
   session->present |= FACT_BIT(fact);
   session->converted |= FACT_BIT(fact);
+}
+
+void session_set_value(Session *session, Fact fact, const Value *value) {
+  Arena *arena = arena_of(session, fact);
+  Value copy = value_copy(arena, value);
+  session_borrow_value(session, fact, &copy);
+  if (copy.state == VALUE_SET) {
+    session->slots[fact].raw = value_format(arena, &copy);
+  }
 }
 
 void session_unset(Session *session, Fact fact) {

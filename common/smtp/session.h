@@ -33,10 +33,12 @@ bool session_borrow(Session *session, Fact fact, Slice raw);
  * Borrowed until session_reset. To an empty session.
  */
 void session_lend(Session *session, const Slice *texts);
-/* A typed value (tests, derived values); copied. */
+/* A typed value (tests, derived values); copied. It may be unknown, with its failures, or open; unset is as session_unset. */
 void session_set_value(Session *session, Fact fact, const Value *value);
+/* The same without a copy: what the value points to is borrowed until the fact's scope is reset. session_raw tells nothing of it. */
+void session_borrow_value(Session *session, Fact fact, const Value *value);
 void session_unset(Session *session, Fact fact);
-/* Never NULL; VALUE_SET or VALUE_UNSET. A text that cannot be read as the fact's type is unset. */
+/* Never NULL. A text is VALUE_SET, or VALUE_UNSET when it cannot be read as the fact's type; a typed value is as it was given. */
 const Value *session_get(Session *session, Fact fact);
 /* What the MTA said, before normalising; empty when it said nothing (or a sentinel). A text that cannot be read as the fact's type is still told here. */
 Slice session_raw(const Session *session, Fact fact);

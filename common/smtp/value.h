@@ -27,12 +27,15 @@ bool value_type_from_name(Slice name, ValueType *type);
 
 typedef enum ValueState { VALUE_UNSET, VALUE_SET, VALUE_UNKNOWN, VALUE_OPEN } ValueState;
 
+/* What an unknown condition does. DEFAULT in a rule: what the failed look-up says; in a resource: its kind's default. */
+typedef enum ErrorBehaviour { ON_ERROR_DEFAULT, ON_ERROR_SKIP, ON_ERROR_TEMPFAIL, ON_ERROR_MATCH } ErrorBehaviour;
+
 /* What failed, for VALUE_UNKNOWN: a linked list in the run's arena; order of first failure, no doubles. */
 typedef struct Failure {
   const struct Failure *next;
   Slice lookup;     /* "dnslist zen", as the log names it */
   Slice reason;     /* "timed out", "SERVFAIL", "no answer within 8 s" */
-  uint8_t on_error; /* ErrorBehaviour of what failed: see program.h */
+  uint8_t on_error; /* ErrorBehaviour of what failed; never DEFAULT */
 } Failure;
 
 /* The value of an action map (access(5) style), checked when the table was read. */

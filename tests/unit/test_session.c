@@ -218,6 +218,33 @@ START_TEST(typed_values_are_copied) {
 }
 END_TEST
 
+START_TEST(values_may_be_unknown) {
+  g_autoptr(Session) session = session_new(DOOR_MILTER);
+  char reason[] = "too many";
+  Failure failure = {NULL, SLICE_LITERAL("message"), slice_from(reason), ON_ERROR_TEMPFAIL};
+  Value value = {VALUE_UNKNOWN, TYPE_LIST, {.failures = &failure}};
+  session_set_value(session, FACT_ATTACHMENT, &value);
+  reason[0] = 'x';
+  const Value *read = session_get(session, FACT_ATTACHMENT);
+  ck_assert_int_eq(read->state, VALUE_UNKNOWN);
+  ck_assert_int_eq(read->type, TYPE_LIST);
+  ck_assert(slice_equal(read->as.failures->reason, SLICE_LITERAL("too many")));
+  ck_assert(slice_is_empty(session_raw(session, FACT_ATTACHMENT)));
+  session_borrow_value(session, FACT_ATTACHMENT, &value);
+  ck_assert_ptr_eq(session_get(session, FACT_ATTACHMENT)->as.failures, &failure);
+  value = (Value){VALUE_OPEN, TYPE_STRING, {.number = 0}};
+  session_borrow_value(session, FACT_BODY, &value);
+  ck_assert_int_eq(session_get(session, FACT_BODY)->state, VALUE_OPEN);
+  value = value_text(SLICE_LITERAL("hello"));
+  session_borrow_value(session, FACT_BODY, &value);
+  ck_assert_str_eq(read_text(session, FACT_BODY), "hello");
+  ck_assert(slice_is_empty(session_raw(session, FACT_BODY)));
+  session_reset_message(session);
+  ck_assert_int_eq(session_get(session, FACT_BODY)->state, VALUE_UNSET);
+  ck_assert_int_eq(session_get(session, FACT_ATTACHMENT)->state, VALUE_UNSET);
+}
+END_TEST
+
 START_TEST(the_time_is_what_the_clock_said) {
   g_autoptr(Session) session = session_new(DOOR_POLICY);
   ClockMoment moment = {.year = 2026, .month = 3, .day = 9, .second_of_day = 8 * 3600 + 15 * 60, .weekday = 1};
@@ -244,6 +271,7 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, repeated_texts_share_their_memory);
   tcase_add_test(tests, resets_follow_the_scopes);
   tcase_add_test(tests, typed_values_are_copied);
+  tcase_add_test(tests, values_may_be_unknown);
   tcase_add_test(tests, the_time_is_what_the_clock_said);
 }
 
