@@ -361,6 +361,10 @@ static void print_failures_milter_postfix(void) {
   print_failures(DOOR_MILTER, "Postfix");
 }
 
+static void print_failures_milter_sendmail(void) {
+  print_failures(DOOR_MILTER, "Sendmail");
+}
+
 static const struct {
   const char *line;
   void (*print)(void);
@@ -383,6 +387,7 @@ static const struct {
     {"@settings milter@", print_milter_settings},
     {"@failures policy@", print_failures_policy},
     {"@failures milter Postfix@", print_failures_milter_postfix},
+    {"@failures milter Sendmail@", print_failures_milter_sendmail},
 };
 
 /* False for a line of the form "@...@" that names no part. */
