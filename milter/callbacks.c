@@ -42,7 +42,7 @@ static void set_reply(SMFICTX *context, const MilterResult *result) {
   }
 }
 
-static void apply_effects(SMFICTX *context, const Conversation *conversation, const MilterResult *result) {
+static void apply_effects(SMFICTX *context, Conversation *conversation, const MilterResult *result) {
   g_autoptr(Arena) arena = arena_new(0);
   for (size_t i = 0; i < result->effect_count; i++) {
     const Effect *effect = &result->effects[i];
@@ -61,7 +61,7 @@ static void apply_effects(SMFICTX *context, const Conversation *conversation, co
         break;
     }
     if (done != MI_SUCCESS) {
-      log_warning("session=%s rule=%.*s: the mail server did not take: %s", conversation->id, SLICE_ARGS(effect->rule),
+      log_warning("session=%s rule=%.*s: the mail server did not take: %s", conversation_id(conversation), SLICE_ARGS(effect->rule),
                   effect_name(effect->kind));
     }
   }
@@ -83,65 +83,66 @@ static sfsistat status_of(MilterAction action) {
   g_assert_not_reached();
 }
 
-/* The steps that may have been agreed to have no reply. */
-static unsigned long no_reply_bit(MilterEventKind kind) {
-  switch (kind) {
-    case MILTER_CONNECT:
-      return SMFIP_NR_CONN;
-    case MILTER_HELO:
-      return SMFIP_NR_HELO;
-    case MILTER_MAIL:
-      return SMFIP_NR_MAIL;
-    case MILTER_RCPT:
-      return SMFIP_NR_RCPT;
-    case MILTER_DATA:
-      return SMFIP_NR_DATA;
-    case MILTER_UNKNOWN:
-      return SMFIP_NR_UNKN;
-    case MILTER_EOH:
-      return SMFIP_NR_EOH;
-    case MILTER_EOM:
-    case MILTER_ABORT:
-    case MILTER_CLOSE:
-      return 0;
-  }
-  g_assert_not_reached();
-}
-
 /* Events -> session */
 
-static sfsistat feed(SMFICTX *context, Conversation *conversation, const MilterEvent *event) {
-  gint64 deadline = g_get_monotonic_time() + (gint64)daemon_config(filter_daemon(conversation->filter))->deadline_ms * 1000;
-  bool begins = event->kind == MILTER_MAIL || event->kind == MILTER_RCPT;
-  bool is_later = event->kind == MILTER_DATA || event->kind == MILTER_EOM;
-  if ((begins || is_later) && !conversation->in_message && filter_is_stopping(conversation->filter)) {
-    /* The MTA would say the same when we are gone. A step without a reply tells nothing, so each later one must: no rule has seen its sender. */
-    return conversation->no_reply & no_reply_bit(event->kind) ? SMFIS_NOREPLY : SMFIS_TEMPFAIL;
+/* What the MTA waits for, when it waits for anything. */
+static sfsistat answer(const Conversation *conversation, MilterEventKind kind, sfsistat status) {
+  return conversation->no_reply & negotiate_no_reply(kind) ? SMFIS_NOREPLY : status;
+}
+
+/* False: we stop, and the event would begin a message. */
+static bool enter_message(Conversation *conversation, MilterEventKind kind) {
+  bool begins = kind == MILTER_MAIL || kind == MILTER_RCPT;
+  bool is_later = kind == MILTER_DATA || kind == MILTER_EOM;
+  if (conversation->in_message || (!begins && !is_later)) {
+    return true;
   }
-  if (begins && !conversation->in_message) {
+  if (filter_is_stopping(conversation->filter)) {
+    return false;
+  }
+  if (begins) {
     conversation_offer_ruleset(conversation);
   }
-  if (begins || event->kind == MILTER_DATA) {
+  if (kind != MILTER_EOM) {
     conversation_set_in_message(conversation, true);
   }
-  wait_for_verdict(conversation, milter_session_event(conversation->session, event), deadline);
-  conversation_settle(conversation);
-  const MilterResult *result = milter_session_result(conversation->session);
-  if (result->verdict) {
-    log_decision(daemon_config(filter_daemon(conversation->filter)), milter_session_facts(conversation->session), conversation->id,
-                 result->verdict);
+  return true;
+}
+
+static bool ends_message(MilterEventKind kind, MilterAction action) {
+  return kind == MILTER_EOM || kind == MILTER_ABORT || kind == MILTER_CLOSE || kind == MILTER_HELO || action == MILTER_ACCEPT ||
+         (kind == MILTER_MAIL && action != MILTER_CONTINUE);
+}
+
+static sfsistat feed(SMFICTX *context, Conversation *conversation, const MilterEvent *event) {
+  if (!enter_message(conversation, event->kind)) {
+    /* The MTA would say the same when we are gone. A step without a reply tells nothing, so each later one must: no rule has seen its sender. */
+    return answer(conversation, event->kind, SMFIS_TEMPFAIL);
   }
-  wait_for_delay(conversation, result->delay_ms, deadline);
+  const Config *config = daemon_config(filter_daemon(conversation->filter));
+  EvaluationState state = milter_session_event(conversation->session, event);
+  const MilterResult *result = milter_session_result(conversation->session);
+  gint64 deadline = 0; /* an evaluation does not block: until something waits it is still the time when the MTA asked */
+  if (state == EVALUATION_WAITS || result->delay_ms > 0) {
+    deadline = g_get_monotonic_time() + (gint64)config->deadline_ms * 1000;
+    wait_for_verdict(conversation, state, deadline);
+  }
+  if (result->verdict && decision_is_logged(config, result->verdict)) {
+    log_decision(config, milter_session_facts(conversation->session), conversation_id(conversation), result->verdict);
+  }
+  if (result->delay_ms > 0) {
+    wait_for_delay(conversation, result->delay_ms, deadline);
+  }
   if (result->has_reply && event->kind != MILTER_CLOSE) {
     set_reply(context, result);
   }
-  apply_effects(context, conversation, result);
-  bool over = event->kind == MILTER_EOM || event->kind == MILTER_ABORT || event->kind == MILTER_CLOSE || event->kind == MILTER_HELO ||
-              result->action == MILTER_ACCEPT || (event->kind == MILTER_MAIL && result->action != MILTER_CONTINUE);
-  if (over) {
+  if (result->effect_count > 0) {
+    apply_effects(context, conversation, result);
+  }
+  if (ends_message(event->kind, result->action)) {
     conversation_set_in_message(conversation, false);
   }
-  return conversation->no_reply & no_reply_bit(event->kind) ? SMFIS_NOREPLY : status_of(result->action);
+  return answer(conversation, event->kind, status_of(result->action));
 }
 
 static sfsistat on_event(SMFICTX *context, MilterEvent event) {
@@ -173,17 +174,14 @@ static sfsistat on_negotiate(SMFICTX *context, unsigned long actions, unsigned l
   }
   Conversation *conversation = conversation_new(the_filter);
   (void)smfi_setpriv(context, conversation);
-  if (conversation->session == NULL) {
-    /* Too many: the answer is at connect, and at whatever the MTA shows none the less. */
-    conversation->needs = (MilterNeeds){.connect = true, .reply_connect = true, .eom = true};
-  }
-  Negotiation agreed = negotiate(&conversation->needs, actions, steps);
+  const MilterNeeds *needs = conversation_needs(conversation);
+  Negotiation agreed = negotiate(needs, actions, steps);
   conversation->no_reply = agreed.no_reply;
   *our_actions = agreed.actions;
   *our_steps = agreed.steps;
   *our_unused2 = *our_unused3 = 0;
   if (agreed.actions & SMFIF_SETSYMLIST) {
-    negotiate_macros(context, &conversation->needs);
+    negotiate_macros(context, needs);
   }
   filter_leave(the_filter);
   return SMFIS_CONTINUE;

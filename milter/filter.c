@@ -1,5 +1,8 @@
 /*
  * filter.c: the list of conversations, and the door that is shut at the end.
+ *
+ * What each callback touches is counted by atomic operations (sequentially consistent, as GLib's are); the lock is for what begins, ends and waits.
+ * Who counts down to nothing looks whether somebody waits for that, and who waits has said so before it reads the count: one of the two sees the other.
  */
 #include "milter/filter.h"
 
@@ -11,36 +14,32 @@
 #include "common/base/limits.h"
 #include "common/service/decision_log.h"
 
-struct Terms {
-  gint references;
-  Ruleset *ruleset; /* a reference: no other ruleset can come to its address */
-  Arena *arena;
-  MilterNeeds needs;
-};
+enum { SPARE_CONVERSATIONS = 64 }; /* more at once than most servers have; some 15 KB each */
 
 struct Filter {
   Daemon *daemon;
-  unsigned process;          /* its id, the first part of a session's */
-  pthread_mutex_t lock;      /* guards all below */
-  pthread_cond_t changed;    /* something that stopping waits for; told only while we stop */
-  pthread_cond_t waits;      /* a callback waits, or we stop */
-  GHashTable *conversations; /* a set */
-  unsigned sessions;         /* conversations with a session */
-  unsigned in_message;
-  Terms *terms;     /* of the newest ruleset that was asked for */
-  unsigned inside;  /* callbacks */
-  unsigned waiting; /* callbacks that hold a thread */
+  unsigned process;       /* its id, the first part of a session's */
+  gint inside;            /* atomic: callbacks */
+  gint in_message;        /* atomic: conversations */
+  gint stopping;          /* atomic: bool, written with the lock */
+  gint shut;              /* atomic: bool, written with the lock */
+  pthread_mutex_t lock;   /* guards all below */
+  pthread_cond_t changed; /* something that stopping waits for; told only while we stop */
+  pthread_cond_t waits;   /* a callback waits, or we stop */
+  Conversation *conversations;
+  Conversation *spare; /* ended ones, by next: with the plan below, and as new */
+  unsigned spare_count;
+  unsigned sessions; /* conversations with a session */
+  MilterPlan *plan;  /* of the newest ruleset that was asked for */
+  unsigned waiting;  /* callbacks that hold a thread */
   uint64_t waits_begun;
   uint64_t number;
-  bool stopping;
-  bool shut;
 };
 
 Filter *filter_new(Daemon *daemon) {
   Filter *filter = g_new0(Filter, 1);
   filter->daemon = daemon;
   filter->process = (unsigned)getpid();
-  filter->conversations = g_hash_table_new(NULL, NULL);
   (void)pthread_mutex_init(&filter->lock, NULL);
   (void)pthread_cond_init(&filter->changed, NULL);
   (void)pthread_cond_init(&filter->waits, NULL);
@@ -51,27 +50,30 @@ Daemon *filter_daemon(const Filter *filter) {
   return filter->daemon;
 }
 
-bool filter_enter(Filter *filter) {
+static void tell_changed(Filter *filter) {
   (void)pthread_mutex_lock(&filter->lock);
-  bool open = !filter->shut;
-  filter->inside += open;
+  (void)pthread_cond_broadcast(&filter->changed);
   (void)pthread_mutex_unlock(&filter->lock);
-  return open;
+}
+
+bool filter_enter(Filter *filter) {
+  g_atomic_int_inc(&filter->inside);
+  if (g_atomic_int_get(&filter->shut)) {
+    filter_leave(filter);
+    return false;
+  }
+  return true;
 }
 
 void filter_leave(Filter *filter) {
-  (void)pthread_mutex_lock(&filter->lock);
-  filter->inside--;
-  if (filter->inside == 0 && filter->shut) {
-    (void)pthread_cond_broadcast(&filter->changed);
+  if (g_atomic_int_dec_and_test(&filter->inside) && g_atomic_int_get(&filter->shut)) {
+    tell_changed(filter);
   }
-  (void)pthread_mutex_unlock(&filter->lock);
 }
 
-/* With the lock held. */
-static void tell_stopping(Filter *filter) {
-  if (filter->stopping && filter->in_message == 0) {
-    (void)pthread_cond_broadcast(&filter->changed);
+static void leave_message(Filter *filter) {
+  if (g_atomic_int_dec_and_test(&filter->in_message) && g_atomic_int_get(&filter->stopping)) {
+    tell_changed(filter);
   }
 }
 
@@ -103,153 +105,217 @@ static MilterOptions session_options(const Filter *filter) {
   };
 }
 
-static void terms_unref(Filter *filter, Terms *terms) {
-  if (terms != NULL && g_atomic_int_dec_and_test(&terms->references)) {
-    daemon_drop_ruleset(filter->daemon, terms->ruleset);
-    arena_free(terms->arena);
-    g_free(terms);
-  }
-}
-
-/* With two references. */
-static Terms *terms_new(const MilterOptions *options, Ruleset *ruleset) {
-  Terms *terms = g_new0(Terms, 1);
-  terms->references = 2;
-  terms->ruleset = ruleset_ref(ruleset);
-  terms->arena = arena_new(0);
-  terms->needs = milter_needs(terms->arena, ruleset, options);
-  return terms;
-}
-
-/* With a reference. A reload changes settings and ruleset together, so the ruleset tells terms apart. */
-static Terms *terms_for(Filter *filter, const MilterOptions *options, Ruleset *ruleset) {
-  (void)pthread_mutex_lock(&filter->lock);
-  Terms *terms = filter->terms != NULL && filter->terms->ruleset == ruleset ? filter->terms : NULL;
-  if (terms != NULL) {
-    g_atomic_int_inc(&terms->references);
-  }
-  (void)pthread_mutex_unlock(&filter->lock);
-  if (terms != NULL) {
-    return terms;
-  }
-  terms = terms_new(options, ruleset);
-  (void)pthread_mutex_lock(&filter->lock);
-  Terms *before = filter->terms;
-  filter->terms = terms;
-  (void)pthread_mutex_unlock(&filter->lock);
-  terms_unref(filter, before);
-  return terms;
-}
-
-/* False: there are as many as there may be. */
-static bool add_conversation(Filter *filter, Conversation *conversation) {
-  unsigned limit = daemon_config(filter->daemon)->max_connections;
-  (void)pthread_mutex_lock(&filter->lock);
-  bool room = filter->sessions < limit;
-  filter->sessions += room;
-  uint64_t number = ++filter->number;
-  (void)g_hash_table_add(filter->conversations, conversation);
-  (void)pthread_mutex_unlock(&filter->lock);
-  g_snprintf(conversation->id, sizeof conversation->id, "%x.%" G_GINT64_MODIFIER "x", filter->process, number);
-  return room;
-}
-
-Conversation *conversation_new(Filter *filter) {
-  Conversation *conversation = g_new0(Conversation, 1);
-  conversation->filter = filter;
-  if (!add_conversation(filter, conversation)) {
-    log_limited("too many sessions", "there are %u sessions: a further one is answered with a temporary failure",
-                daemon_config(filter->daemon)->max_connections);
-    return conversation;
-  }
-  MilterOptions options = session_options(filter);
-  conversation->ruleset = daemon_ruleset(filter->daemon);
-  conversation->session = milter_session_new(conversation->ruleset, &options);
-  conversation->terms = terms_for(filter, &options, conversation->ruleset);
-  conversation->needs = conversation->terms->needs;
-  conversation->box = answer_box_new(NULL, NULL);
-  return conversation;
-}
-
-/* Everything of it but its place in the list. */
+/* All of it but its place in the list. */
 static void conversation_clear(Conversation *conversation) {
-  Daemon *daemon = conversation->filter->daemon;
   milter_session_free(conversation->session);
-  if (conversation->ruleset) {
-    daemon_drop_ruleset(daemon, conversation->ruleset);
-  }
-  if (conversation->offered) {
-    daemon_drop_ruleset(daemon, conversation->offered);
-  }
+  milter_plan_unref(conversation->negotiated);
   if (conversation->box) {
     answer_box_close(conversation->box);
     answer_box_unref(conversation->box);
   }
-  terms_unref(conversation->filter, conversation->terms);
   g_free(conversation);
+}
+
+/* A reload changes settings and ruleset together, so the ruleset tells plans apart. */
+static bool is_current(const Filter *filter, const MilterPlan *plan) {
+  return daemon_ruleset_is(filter->daemon, milter_plan_ruleset(plan));
+}
+
+/* With the lock: all that ended conversations have left, to be freed without it. */
+static Conversation *take_spares(Filter *filter) {
+  filter->spare_count = 0;
+  return g_steal_pointer(&filter->spare);
+}
+
+static void spares_free(Conversation *spare) {
+  while (spare != NULL) {
+    Conversation *next = spare->next;
+    conversation_clear(spare);
+    spare = next;
+  }
+}
+
+/* With a reference; makes a plan when there is none for the ruleset in force. */
+static MilterPlan *current_plan(Filter *filter) {
+  (void)pthread_mutex_lock(&filter->lock);
+  MilterPlan *plan = filter->plan != NULL && is_current(filter, filter->plan) ? milter_plan_ref(filter->plan) : NULL;
+  (void)pthread_mutex_unlock(&filter->lock);
+  if (plan != NULL) {
+    return plan;
+  }
+  MilterOptions options = session_options(filter);
+  Ruleset *ruleset = daemon_ruleset(filter->daemon);
+  plan = milter_plan_new(ruleset, &options);
+  daemon_drop_ruleset(filter->daemon, ruleset);
+  (void)pthread_mutex_lock(&filter->lock);
+  MilterPlan *before = filter->plan;
+  filter->plan = milter_plan_ref(plan);
+  Conversation *spares = take_spares(filter);
+  (void)pthread_mutex_unlock(&filter->lock);
+  milter_plan_unref(before);
+  spares_free(spares);
+  return plan;
+}
+
+/* With the lock. */
+static void list_add(Filter *filter, Conversation *conversation) {
+  conversation->previous = NULL;
+  conversation->next = filter->conversations;
+  if (conversation->next != NULL) {
+    conversation->next->previous = conversation;
+  }
+  filter->conversations = conversation;
+}
+
+/* With the lock. */
+static void list_remove(Filter *filter, Conversation *conversation) {
+  if (conversation->next != NULL) {
+    conversation->next->previous = conversation->previous;
+  }
+  if (conversation->previous != NULL) {
+    conversation->previous->next = conversation->next;
+  } else {
+    filter->conversations = conversation->next;
+  }
+}
+
+/* One that has ended, with the ruleset in force, in the list again; NULL: there is none, or there are too many sessions. */
+static Conversation *take_spare(Filter *filter, unsigned limit) {
+  (void)pthread_mutex_lock(&filter->lock);
+  Conversation *conversation = filter->sessions < limit && filter->spare != NULL && is_current(filter, filter->plan) ? filter->spare : NULL;
+  if (conversation != NULL) {
+    filter->spare = conversation->next;
+    filter->spare_count--;
+    filter->sessions++;
+    conversation->number = ++filter->number;
+    list_add(filter, conversation);
+  }
+  (void)pthread_mutex_unlock(&filter->lock);
+  return conversation;
+}
+
+/* False: there are as many as there may be. */
+static bool add_conversation(Filter *filter, Conversation *conversation, unsigned limit) {
+  (void)pthread_mutex_lock(&filter->lock);
+  bool room = filter->sessions < limit;
+  filter->sessions += room;
+  conversation->number = ++filter->number;
+  list_add(filter, conversation);
+  (void)pthread_mutex_unlock(&filter->lock);
+  return room;
+}
+
+Conversation *conversation_new(Filter *filter) {
+  unsigned limit = daemon_config(filter->daemon)->max_connections;
+  Conversation *conversation = take_spare(filter, limit);
+  if (conversation != NULL) {
+    return conversation;
+  }
+  conversation = g_new0(Conversation, 1);
+  conversation->filter = filter;
+  if (!add_conversation(filter, conversation, limit)) {
+    log_limited("too many sessions", "there are %u sessions: a further one is answered with a temporary failure", limit);
+    return conversation;
+  }
+  conversation->negotiated = current_plan(filter);
+  conversation->session = milter_session_new(conversation->negotiated);
+  return conversation;
+}
+
+/* As new, but for its session, which is too; false: it cannot be used again. */
+static bool conversation_reset(Conversation *conversation) {
+  if (conversation->session == NULL || milter_session_plan(conversation->session) != conversation->negotiated) {
+    return false;
+  }
+  milter_session_restart(conversation->session);
+  if (conversation->box) {
+    /* Answers that come late are not for the next session. */
+    answer_box_close(conversation->box);
+    answer_box_unref(g_steal_pointer(&conversation->box));
+  }
+  conversation->id[0] = '\0';
+  conversation->no_reply = 0;
+  conversation->in_message = false;
+  return true;
 }
 
 void conversation_free(Conversation *conversation) {
   Filter *filter = conversation->filter;
+  bool has_session = conversation->session != NULL;
+  if (conversation->in_message) {
+    leave_message(filter);
+  }
   (void)pthread_mutex_lock(&filter->lock);
-  (void)g_hash_table_remove(filter->conversations, conversation);
-  filter->sessions -= conversation->session != NULL;
-  filter->in_message -= conversation->in_message;
-  tell_stopping(filter);
+  list_remove(filter, conversation);
+  filter->sessions -= has_session;
   (void)pthread_mutex_unlock(&filter->lock);
-  conversation_clear(conversation);
+  bool kept = conversation_reset(conversation);
+  if (kept) {
+    (void)pthread_mutex_lock(&filter->lock);
+    kept = filter->spare_count < SPARE_CONVERSATIONS && conversation->negotiated == filter->plan;
+    if (kept) {
+      conversation->next = filter->spare;
+      filter->spare = conversation;
+      filter->spare_count++;
+    }
+    (void)pthread_mutex_unlock(&filter->lock);
+  }
+  if (!kept) {
+    conversation_clear(conversation);
+  }
+}
+
+const char *conversation_id(Conversation *conversation) {
+  if (conversation->id[0] == '\0') {
+    g_snprintf(conversation->id, sizeof conversation->id, "%x.%" G_GINT64_MODIFIER "x", conversation->filter->process,
+               conversation->number);
+  }
+  return conversation->id;
+}
+
+const MilterNeeds *conversation_needs(const Conversation *conversation) {
+  /* Too many: the answer is at connect, and at whatever the MTA shows none the less. */
+  static const MilterNeeds no_room = {.steps = {[MILTER_CONNECT] = {true, true, ""}, [MILTER_EOM] = {true, true, ""}}};
+  return conversation->negotiated != NULL ? milter_plan_needs(conversation->negotiated) : &no_room;
+}
+
+AnswerBox *conversation_box(Conversation *conversation) {
+  if (conversation->box == NULL) {
+    AnswerBox *box = answer_box_new(NULL, NULL);
+    (void)pthread_mutex_lock(&conversation->filter->lock); /* filter_stop_waiting looks at it */
+    conversation->box = box;
+    (void)pthread_mutex_unlock(&conversation->filter->lock);
+  }
+  return conversation->box;
 }
 
 void conversation_offer_ruleset(Conversation *conversation) {
-  Filter *filter = conversation->filter;
-  Ruleset *current = daemon_ruleset(filter->daemon);
-  if (current == conversation->ruleset || current == conversation->offered) {
-    daemon_drop_ruleset(filter->daemon, current);
+  if (is_current(conversation->filter, milter_session_plan(conversation->session))) {
     return;
   }
-  MilterOptions options = session_options(filter);
-  Terms *terms = terms_for(filter, &options, current);
-  bool covered = milter_needs_cover(&conversation->needs, &terms->needs);
-  terms_unref(filter, terms);
-  if (!covered) {
-    daemon_drop_ruleset(filter->daemon, current); /* half of the new rules would be worse than all of the old ones */
-    return;
-  }
-  milter_session_offer_ruleset(conversation->session, current);
-  if (conversation->offered) {
-    daemon_drop_ruleset(filter->daemon, conversation->offered);
-  }
-  conversation->offered = current;
-}
-
-void conversation_settle(Conversation *conversation) {
-  if (conversation->offered && milter_session_ruleset(conversation->session) == conversation->offered) {
-    daemon_drop_ruleset(conversation->filter->daemon, conversation->ruleset);
-    conversation->ruleset = g_steal_pointer(&conversation->offered);
-  }
+  g_autoptr(MilterPlan) plan = current_plan(conversation->filter);
+  if (milter_needs_cover(milter_plan_needs(conversation->negotiated), milter_plan_needs(plan))) {
+    milter_session_offer_plan(conversation->session, plan);
+  } /* else: half of the new rules would be worse than all of the old ones */
 }
 
 void conversation_set_in_message(Conversation *conversation, bool in_message) {
   if (conversation->in_message == in_message) {
     return;
   }
-  Filter *filter = conversation->filter;
-  (void)pthread_mutex_lock(&filter->lock);
   conversation->in_message = in_message;
   if (in_message) {
-    filter->in_message++;
+    g_atomic_int_inc(&conversation->filter->in_message);
   } else {
-    filter->in_message--;
-    tell_stopping(filter);
+    leave_message(conversation->filter);
   }
-  (void)pthread_mutex_unlock(&filter->lock);
 }
 
 /* Waiting */
 
 bool filter_begin_waiting(Filter *filter) {
   (void)pthread_mutex_lock(&filter->lock);
-  bool room = filter->waiting < LIMIT_WAITING_CALLBACKS && !filter->stopping;
+  bool room = filter->waiting < LIMIT_WAITING_CALLBACKS && !filter_is_stopping(filter);
   filter->waiting += room;
   filter->waits_begun++;
   if (filter->waiting == 1) {
@@ -262,14 +328,14 @@ bool filter_begin_waiting(Filter *filter) {
 bool filter_still_waits(Filter *filter, unsigned milliseconds, uint64_t *begun) {
   (void)pthread_mutex_lock(&filter->lock);
   do {
-    while (filter->waiting == 0 && !filter->stopping) {
+    while (filter->waiting == 0 && !filter_is_stopping(filter)) {
       (void)pthread_cond_wait(&filter->waits, &filter->lock);
     }
     (void)pthread_mutex_unlock(&filter->lock);
     g_usleep((gulong)milliseconds * 1000);
     (void)pthread_mutex_lock(&filter->lock);
-  } while (filter->waiting == 0 && !filter->stopping);
-  bool waits = !filter->stopping;
+  } while (filter->waiting == 0 && !filter_is_stopping(filter));
+  bool waits = !filter_is_stopping(filter);
   *begun = filter->waits_begun;
   (void)pthread_mutex_unlock(&filter->lock);
   return waits;
@@ -284,21 +350,14 @@ void filter_end_waiting(Filter *filter) {
 /* Stopping */
 
 bool filter_is_stopping(Filter *filter) {
-  (void)pthread_mutex_lock(&filter->lock);
-  bool stopping = filter->stopping;
-  (void)pthread_mutex_unlock(&filter->lock);
-  return stopping;
+  return g_atomic_int_get(&filter->stopping);
 }
 
 void filter_stop_waiting(Filter *filter) {
   (void)pthread_mutex_lock(&filter->lock);
-  filter->stopping = true;
+  g_atomic_int_set(&filter->stopping, true);
   (void)pthread_cond_signal(&filter->waits);
-  GHashTableIter iterator;
-  gpointer key;
-  g_hash_table_iter_init(&iterator, filter->conversations);
-  while (g_hash_table_iter_next(&iterator, &key, NULL)) {
-    Conversation *conversation = key;
+  for (Conversation *conversation = filter->conversations; conversation != NULL; conversation = conversation->next) {
     if (conversation->box) {
       answer_box_wake(conversation->box);
     }
@@ -311,30 +370,27 @@ void filter_drain(Filter *filter, unsigned seconds) {
   (void)clock_gettime(CLOCK_REALTIME, &until);
   until.tv_sec += seconds;
   (void)pthread_mutex_lock(&filter->lock);
-  while (filter->in_message > 0 && pthread_cond_timedwait(&filter->changed, &filter->lock, &until) == 0) {
+  while (g_atomic_int_get(&filter->in_message) > 0 && pthread_cond_timedwait(&filter->changed, &filter->lock, &until) == 0) {
   }
   (void)pthread_mutex_unlock(&filter->lock);
 }
 
 void filter_shut(Filter *filter) {
   (void)pthread_mutex_lock(&filter->lock);
-  filter->shut = true;
-  while (filter->inside > 0) {
+  g_atomic_int_set(&filter->shut, true);
+  while (g_atomic_int_get(&filter->inside) > 0) {
     (void)pthread_cond_wait(&filter->changed, &filter->lock);
   }
   (void)pthread_mutex_unlock(&filter->lock);
 }
 
 void filter_free(Filter *filter) {
-  GHashTableIter iterator;
-  gpointer key;
-  g_hash_table_iter_init(&iterator, filter->conversations);
-  while (g_hash_table_iter_next(&iterator, &key, NULL)) {
-    g_hash_table_iter_remove(&iterator);
-    conversation_clear(key);
+  while (filter->conversations != NULL) {
+    Conversation *conversation = filter->conversations;
+    filter->conversations = conversation->next;
+    conversation_clear(conversation);
   }
-  g_hash_table_destroy(filter->conversations);
-  terms_unref(filter, filter->terms);
-  filter->terms = NULL;
+  spares_free(take_spares(filter));
+  g_clear_pointer(&filter->plan, milter_plan_unref);
   /* The lock and the filter itself stay: a thread of libmilter's may still come to filter_enter. */
 }

@@ -15,22 +15,19 @@
 
 typedef struct Filter Filter;
 
-/* What a ruleset asks of the MTA. */
-typedef struct Terms Terms;
-
 /* One connection of an MTA: one SMTP session. */
-typedef struct Conversation {
+typedef struct Conversation Conversation;
+struct Conversation {
   Filter *filter;
-  MilterSession *session; /* NULL: there were too many, everything is answered with TEMPFAIL */
-  Ruleset *ruleset;       /* our reference to what the session uses, ... */
-  Ruleset *offered;       /* ... and to what it will use */
-  Terms *terms;           /* shared by all that began with the same rules */
-  MilterNeeds needs;      /* what was negotiated; its texts are the terms' */
-  unsigned long no_reply; /* SMFIP_NR_* that were negotiated */
-  AnswerBox *box;         /* answers to look-ups, and what a delay sleeps on */
-  char id[40];            /* for the log */
+  Conversation *next, *previous; /* in the filter's list */
+  MilterSession *session;        /* NULL: there were too many, everything is answered with TEMPFAIL */
+  MilterPlan *negotiated;        /* a reference: what it began with, and what was asked of the MTA */
+  unsigned long no_reply;        /* SMFIP_NR_* that were negotiated */
+  AnswerBox *box;                /* answers to look-ups, and what a delay sleeps on; made when first needed */
+  uint64_t number;
+  char id[40]; /* empty until somebody asks */
   bool in_message;
-} Conversation;
+};
 
 Filter *filter_new(Daemon *daemon);
 /* All callbacks are out, see filter_shut. Closes what conversations are left. */
@@ -41,13 +38,16 @@ Daemon *filter_daemon(const Filter *filter);
 bool filter_enter(Filter *filter);
 void filter_leave(Filter *filter);
 
-/* Adds it to the list. */
+/* Adds it to the list. What ended conversations have left is used again. */
 Conversation *conversation_new(Filter *filter);
 void conversation_free(Conversation *conversation);
+/* For the log. */
+const char *conversation_id(Conversation *conversation);
+/* What to negotiate. */
+const MilterNeeds *conversation_needs(const Conversation *conversation);
+AnswerBox *conversation_box(Conversation *conversation);
 /* Before a message: offers the session the ruleset in force, if what was negotiated is enough for it. */
 void conversation_offer_ruleset(Conversation *conversation);
-/* After an event: drops references that the session does not need any more. */
-void conversation_settle(Conversation *conversation);
 void conversation_set_in_message(Conversation *conversation, bool in_message);
 
 /* A callback begins to hold its thread; false when too many do. */

@@ -5,50 +5,58 @@
 
 #include <libmilter/mfdef.h>
 
-typedef struct Step {
-  bool needed;
-  bool reply;
+enum { NO_STAGE = -1 };
+
+/* What libmilter calls the steps; 0 and NO_STAGE: it has nothing of the kind. */
+static const struct {
   unsigned long declined, no_reply;
-} Step;
+  int stage; /* of the macros */
+} steps_of_events[MILTER_EVENT_COUNT] = {
+    [MILTER_CONNECT] = {SMFIP_NOCONNECT, SMFIP_NR_CONN, SMFIM_CONNECT},
+    [MILTER_HELO] = {SMFIP_NOHELO, SMFIP_NR_HELO, SMFIM_HELO},
+    [MILTER_MAIL] = {SMFIP_NOMAIL, SMFIP_NR_MAIL, SMFIM_ENVFROM},
+    [MILTER_RCPT] = {SMFIP_NORCPT, SMFIP_NR_RCPT, SMFIM_ENVRCPT},
+    [MILTER_DATA] = {SMFIP_NODATA, SMFIP_NR_DATA, SMFIM_DATA},
+    [MILTER_EOH] = {SMFIP_NOEOH, SMFIP_NR_EOH, NO_STAGE}, /* libmilter 8.17.1 mixes its macros and those of the end up */
+    [MILTER_EOM] = {0, 0, SMFIM_EOM},
+    [MILTER_UNKNOWN] = {SMFIP_NOUNKNOWN, SMFIP_NR_UNKN, NO_STAGE},
+    [MILTER_ABORT] = {0, 0, NO_STAGE},
+    [MILTER_CLOSE] = {0, 0, NO_STAGE},
+};
+
+unsigned long negotiate_no_reply(MilterEventKind event) {
+  return steps_of_events[event].no_reply;
+}
 
 Negotiation negotiate(const MilterNeeds *needs, unsigned long actions, unsigned long steps) {
-  const Step all[] = {
-      {needs->connect, needs->reply_connect, SMFIP_NOCONNECT, SMFIP_NR_CONN},
-      {needs->helo, needs->reply_helo, SMFIP_NOHELO, SMFIP_NR_HELO},
-      {needs->mail, needs->reply_mail, SMFIP_NOMAIL, SMFIP_NR_MAIL},
-      {needs->rcpt, needs->reply_rcpt, SMFIP_NORCPT, SMFIP_NR_RCPT},
-      {needs->data, needs->reply_data, SMFIP_NODATA, SMFIP_NR_DATA},
-      {needs->unknown, needs->reply_unknown, SMFIP_NOUNKNOWN, SMFIP_NR_UNKN},
-      {needs->eoh, false, SMFIP_NOEOH, SMFIP_NR_EOH},
-      {false, false, SMFIP_NOHDRS, SMFIP_NR_HDR},
-      {false, false, SMFIP_NOBODY, SMFIP_NR_BODY},
-  };
-  Negotiation result = {0};
-  for (size_t i = 0; i < G_N_ELEMENTS(all); i++) {
-    if (!all[i].needed && (steps & all[i].declined)) {
-      result.steps |= all[i].declined;
-    } else if (!all[i].reply) {
-      result.no_reply |= steps & all[i].no_reply;
+  Negotiation result = {.steps = steps & (SMFIP_NOHDRS | SMFIP_NOBODY)};
+  for (MilterEventKind event = 0; event < MILTER_EVENT_COUNT; event++) {
+    if (!needs->steps[event].needed && (steps & steps_of_events[event].declined)) {
+      result.steps |= steps_of_events[event].declined;
+    } else if (!needs->steps[event].reply) {
+      result.no_reply |= steps & steps_of_events[event].no_reply;
     }
   }
+  /* What an MTA shows though nobody wants it needs no answer. */
+  result.no_reply |= steps & SMFIP_NOHDRS ? 0 : steps & SMFIP_NR_HDR;
+  result.no_reply |= steps & SMFIP_NOBODY ? 0 : steps & SMFIP_NR_BODY;
   result.steps |= result.no_reply;
   result.actions = actions & ((needs->add_headers ? SMFIF_ADDHDRS : 0) | (needs->quarantine ? SMFIF_QUARANTINE : 0) | SMFIF_SETSYMLIST);
   return result;
 }
 
+/* The MTA's own list stays where libmilter does not take ours: fewer facts, not wrong ones. It copies the list, though its prototype does not say so. */
+static void ask_for_macros(SMFICTX *context, int stage, const char *list) {
+  if (list != NULL && list[0] != '\0') {
+    (void)smfi_setsymlist(context, stage, (char *)list);
+  }
+}
+
 void negotiate_macros(SMFICTX *context, const MilterNeeds *needs) {
-  const struct {
-    int stage;
-    const char *list;
-  } stages[] = {
-      {SMFIM_CONNECT, needs->macros_connect}, {SMFIM_HELO, needs->macros_helo}, {SMFIM_ENVFROM, needs->macros_mail},
-      {SMFIM_ENVRCPT, needs->macros_rcpt},    {SMFIM_DATA, needs->macros_data}, {SMFIM_EOM, needs->macros_eom},
-      {SMFIM_EOH, needs->macros_eom}, /* libmilter 8.17.1 mixes these two up */
-  };
-  for (size_t i = 0; i < G_N_ELEMENTS(stages); i++) {
-    if (stages[i].list != NULL && stages[i].list[0] != '\0') {
-      g_autofree char *list = g_strdup(stages[i].list);      /* not const in libmilter's prototype */
-      (void)smfi_setsymlist(context, stages[i].stage, list); /* the MTA's own list stays: fewer facts, not wrong ones */
+  for (MilterEventKind event = 0; event < MILTER_EVENT_COUNT; event++) {
+    if (steps_of_events[event].stage != NO_STAGE) {
+      ask_for_macros(context, steps_of_events[event].stage, needs->steps[event].macros);
     }
   }
+  ask_for_macros(context, SMFIM_EOH, needs->steps[MILTER_EOM].macros);
 }

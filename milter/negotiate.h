@@ -18,5 +18,7 @@ typedef struct Negotiation {
 Negotiation negotiate(const MilterNeeds *needs, unsigned long actions, unsigned long steps);
 /* Asks for the macros; only while negotiating, and only when SMFIF_SETSYMLIST was agreed. */
 void negotiate_macros(SMFICTX *context, const MilterNeeds *needs);
+/* The SMFIP_NR_* of the step; 0: its reply is always waited for. */
+unsigned long negotiate_no_reply(MilterEventKind event);
 
 #endif

@@ -7,9 +7,10 @@
 
 static void ask_wanted(Conversation *conversation) {
   size_t count;
+  AnswerBox *box = conversation_box(conversation);
   Question *const *wanted = milter_session_wanted(conversation->session, &count);
   for (size_t i = 0; i < count; i++) {
-    scheduler_ask(daemon_scheduler(filter_daemon(conversation->filter)), wanted[i], conversation->box);
+    scheduler_ask(daemon_scheduler(filter_daemon(conversation->filter)), wanted[i], box);
   }
 }
 
@@ -18,7 +19,7 @@ static bool take_answers(Conversation *conversation) {
   Question *question;
   Answer *answer;
   bool any = false;
-  while (answer_box_take(conversation->box, &question, &answer)) {
+  while (answer_box_take(conversation_box(conversation), &question, &answer)) {
     milter_session_answer(conversation->session, question, answer);
     question_unref(question);
     answer_unref(answer);
@@ -36,7 +37,7 @@ static const char *wait_for_answer(Conversation *conversation, gint64 deadline) 
     if (g_get_monotonic_time() >= deadline) {
       return "no answer within the deadline";
     }
-    (void)answer_box_wait(conversation->box, deadline);
+    (void)answer_box_wait(conversation_box(conversation), deadline);
   }
   return NULL;
 }
@@ -68,7 +69,7 @@ void wait_for_delay(Conversation *conversation, int64_t delay_ms, gint64 deadlin
     return;
   }
   while (g_get_monotonic_time() < until && !filter_is_stopping(conversation->filter)) {
-    if (answer_box_wait(conversation->box, until)) {
+    if (answer_box_wait(conversation_box(conversation), until)) {
       (void)take_answers(conversation); /* late ones: they are in the cache now */
     }
   }

@@ -77,6 +77,12 @@ static bool parse_normal(Slice text, MailAddress *address) {
   return true;
 }
 
+/* The same in brackets, as the client wrote it. */
+static bool parse_normal_path(Slice text, MailAddress *address) {
+  return text.length > 2 && text.data[0] == '<' && text.data[text.length - 1] == '>' &&
+         parse_normal(slice_make(text.data + 1, text.length - 2), address);
+}
+
 /* Where the domain of a source route's hop ends: behind "[...]" or at ',' or ':'. */
 static size_t route_hop_end(Slice text, size_t at) {
   if (at < text.length && text.data[at] == '[') {
@@ -195,7 +201,7 @@ static bool strip_brackets(Slice *text, bool *as_written) {
 
 bool mail_address_parse(Arena *arena, Slice text, MailAddress *address) {
   bool as_written;
-  if (text.length <= LIMIT_ADDRESS && parse_normal(text, address)) {
+  if (text.length <= LIMIT_ADDRESS && (parse_normal_path(text, address) || parse_normal(text, address))) {
     return true;
   }
   if (text.length > LIMIT_ADDRESS || has_controls(text) || !strip_brackets(&text, &as_written)) {

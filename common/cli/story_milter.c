@@ -20,7 +20,8 @@ struct MilterStory *milter_story_new(StoryDoor *door) {
                            .service = door->world.service,
                            .owned = PHASES_ALL,
                            .clock = door->world.clock};
-  milter->session = milter_session_new(door->world.ruleset, &options);
+  g_autoptr(MilterPlan) plan = milter_plan_new(door->world.ruleset, &options);
+  milter->session = milter_session_new(plan);
   if (door->world.trace) {
     milter_session_trace(milter->session, door->world.trace);
   }

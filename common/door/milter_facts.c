@@ -40,7 +40,8 @@ MilterEventSet milter_fact_events(Fact fact) {
   return info->phases & PHASE_BIT(PHASE_UNKNOWN) ? MILTER_EVENT_BIT(MILTER_UNKNOWN) : 0;
 }
 
-bool milter_fact_macro(Fact fact, size_t *position, Slice *name) {
+/* The macros of a fact, one a call: true and *name while there is one more; *position starts at 0. The word "argument" is left out. */
+static bool next_macro(Fact fact, size_t *position, Slice *name) {
   Slice source = slice_from(fact_info(fact)->milter_source);
   while (*position < source.length) {
     Slice rest;
@@ -54,47 +55,60 @@ bool milter_fact_macro(Fact fact, size_t *position, Slice *name) {
   return false;
 }
 
-bool milter_fact_is_argument(Fact fact) {
+/* True when a callback's argument tells it. */
+static bool is_argument(Fact fact) {
   const char *source = fact_info(fact)->milter_source;
   return source != NULL && slice_starts_with(slice_from(source), SLICE_LITERAL("argument"));
 }
 
-void milter_facts_needed(const Ruleset *ruleset, const MilterOptions *options, bool needed[FACT_COUNT]) {
-  static const Fact logged[] = {FACT_CLIENT_ADDRESS, FACT_HELO_NAME, FACT_SENDER, FACT_RECIPIENT, FACT_QUEUE_ID};
-  memset(needed, 0, sizeof(bool) * FACT_COUNT);
-  for (Phase phase = 0; phase < PHASE_COUNT; phase++) {
-    bool consulted = milter_consults(ruleset, options, phase);
-    for (Fact fact = 0; consulted && fact < FACT_COUNT; fact++) {
-      needed[fact] = needed[fact] || ruleset->phases[phase].facts[fact];
-    }
-  }
-  for (size_t i = 0; i < G_N_ELEMENTS(logged); i++) {
-    needed[logged[i]] = true;
-  }
-}
+/* Planning */
 
-static Slice macro_value(const MilterEvent *event, const char *name) {
-  return event->macro ? slice_from(event->macro(event->macro_data, name)) : SLICE_EMPTY;
-}
-
-/* The first of the fact's macros that has a value. */
-static bool fact_from_macros(const MilterEvent *event, Fact fact, Slice *value) {
-  size_t position = 0;
+static const char *const *fact_macros(Arena *arena, Fact fact) {
+  size_t count = 0, position = 0;
   Slice name;
-  while (milter_fact_macro(fact, &position, &name)) {
-    char text[64];
-    if (name.length >= sizeof text || !event->macro) {
-      continue;
-    }
-    memcpy(text, name.data, name.length);
-    text[name.length] = '\0';
-    const char *found = event->macro(event->macro_data, text);
-    if (found) {
-      *value = slice_from(found);
-      return true;
+  while (next_macro(fact, &position, &name)) {
+    count++;
+  }
+  const char **macros = ARENA_NEW_ARRAY(arena, const char *, count + 1);
+  position = 0;
+  for (size_t i = 0; next_macro(fact, &position, &name); i++) {
+    macros[i] = slice_to_string(arena, name);
+  }
+  return macros;
+}
+
+static EventPlan event_plan(const MilterPlan *plan, MilterEventKind event) {
+  MacroFact *facts = ARENA_NEW_ARRAY(plan->arena, MacroFact, FACT_COUNT);
+  size_t count = 0;
+  for (Fact fact = 0; fact < FACT_COUNT; fact++) {
+    if (plan->needed[fact] && (milter_fact_events(fact) & MILTER_EVENT_BIT(event)) != 0 && !is_argument(fact)) {
+      facts[count++] = (MacroFact){fact, event == MILTER_MAIL && fact_info(fact)->scope == SCOPE_SESSION, fact_macros(plan->arena, fact)};
     }
   }
-  return false;
+  return (EventPlan){facts, count};
+}
+
+void milter_facts_plan(MilterPlan *plan) {
+  for (MilterEventKind event = 0; event < MILTER_EVENT_COUNT; event++) {
+    plan->events[event] = event_plan(plan, event);
+  }
+  plan->address_macros = fact_macros(plan->arena, FACT_CLIENT_ADDRESS);
+  plan->sender_macros = fact_macros(plan->arena, FACT_SENDER);
+}
+
+/* Taking */
+
+static const char *macro_value(const MilterEvent *event, const char *name) {
+  return event->macro ? event->macro(event->macro_data, name) : NULL;
+}
+
+/* The first of the macros that has a value; NULL: none. */
+static const char *first_value(const MilterEvent *event, const char *const *macros) {
+  const char *value = NULL;
+  for (; value == NULL && *macros != NULL; macros++) {
+    value = macro_value(event, *macros);
+  }
+  return value;
 }
 
 /* An envelope argument without what may stand behind it: Sendmail 8.17.1 leaves the ESMTP parameters in argv[0] of an SMTPUTF8 command. */
@@ -102,6 +116,10 @@ static Slice address_argument(Slice argument, Slice *parameters) {
   bool quoted = false, bracketed = false;
   argument = slice_trim(argument);
   *parameters = SLICE_EMPTY;
+  if (argument.length > 0 && slice_find(argument, '>') == (ptrdiff_t)argument.length - 1 && argument.data[0] == '<' &&
+      slice_find(argument, '"') < 0) {
+    return argument; /* as nearly all are */
+  }
   for (size_t i = 0; i < argument.length; i++) {
     char byte = argument.data[i];
     if (byte == '\\' && quoted) {
@@ -135,18 +153,8 @@ static bool declared_size(Slice parameters, Slice *size) {
   return false;
 }
 
-static void take_mail(Session *facts, const MilterEvent *event) {
-  Slice parameters = SLICE_EMPTY, size = SLICE_EMPTY;
-  session_unset(facts, FACT_SENDER);
-  session_unset(facts, FACT_SIZE);
-  const char *const *arguments = event->arguments;
-  if (!arguments || !arguments[0]) {
-    if (fact_from_macros(event, FACT_SENDER, &size)) {
-      (void)session_set(facts, FACT_SENDER, size);
-    }
-    return;
-  }
-  (void)session_set(facts, FACT_SENDER, address_argument(slice_from(arguments[0]), &parameters));
+static void take_size(Session *facts, const char *const *arguments, Slice parameters) {
+  Slice size = SLICE_EMPTY;
   bool found = declared_size(parameters, &size);
   for (size_t i = 1; !found && arguments[i]; i++) {
     found = declared_size(slice_from(arguments[i]), &size);
@@ -156,21 +164,35 @@ static void take_mail(Session *facts, const MilterEvent *event) {
   }
 }
 
-static void take_connect(Session *facts, const MilterEvent *event) {
-  Slice value;
+static void take_mail(Session *facts, const MilterPlan *plan, const MilterEvent *event) {
+  session_unset(facts, FACT_SENDER);
+  session_unset(facts, FACT_SIZE);
+  const char *const *arguments = event->arguments;
+  if (!arguments || !arguments[0]) {
+    const char *value = first_value(event, plan->sender_macros);
+    if (value) {
+      (void)session_set(facts, FACT_SENDER, slice_from(value));
+    }
+    return;
+  }
+  Slice parameters;
+  (void)session_set(facts, FACT_SENDER, address_argument(slice_from(arguments[0]), &parameters));
+  if (plan->needed[FACT_SIZE]) {
+    take_size(facts, arguments, parameters);
+  }
+}
+
+static void take_connect(Session *facts, const MilterPlan *plan, const MilterEvent *event) {
+  const char *value;
   if (event->address) {
-    char text[IP_TEXT_MAX];
-    size_t length = ip_format(event->address, text);
-    (void)session_set(facts, FACT_CLIENT_ADDRESS, slice_make(text, length));
-  } else if (fact_from_macros(event, FACT_CLIENT_ADDRESS, &value)) {
-    (void)session_set(facts, FACT_CLIENT_ADDRESS, value);
+    session_set_scalar(facts, FACT_CLIENT_ADDRESS, (Value){VALUE_SET, TYPE_IP, {.ip = *event->address}});
+  } else if ((value = first_value(event, plan->address_macros)) != NULL) {
+    (void)session_set(facts, FACT_CLIENT_ADDRESS, slice_from(value));
   }
   if (event->port != 0) {
-    char text[16];
-    int length = g_snprintf(text, sizeof text, "%u", event->port);
-    (void)session_set(facts, FACT_CLIENT_PORT, slice_make(text, (size_t)length));
+    session_set_scalar(facts, FACT_CLIENT_PORT, value_int(event->port));
   }
-  if (event->arguments && event->arguments[0]) {
+  if (plan->needed[FACT_CLIENT_NAME] && event->arguments && event->arguments[0]) {
     (void)session_set(facts, FACT_CLIENT_NAME, slice_from(event->arguments[0]));
   }
 }
@@ -179,20 +201,20 @@ static Slice first_argument(const MilterEvent *event) {
   return event->arguments ? slice_from(event->arguments[0]) : SLICE_EMPTY;
 }
 
-static void take_arguments(Session *facts, const MilterEvent *event) {
+static void take_arguments(Session *facts, const MilterPlan *plan, const MilterEvent *event) {
   Slice parameters;
   switch (event->kind) {
     case MILTER_CONNECT:
-      take_connect(facts, event);
+      take_connect(facts, plan, event);
       return;
     case MILTER_HELO:
       (void)session_set(facts, FACT_HELO_NAME, first_argument(event));
       return;
     case MILTER_MAIL:
-      take_mail(facts, event);
+      take_mail(facts, plan, event);
       return;
     case MILTER_RCPT:
-      (void)session_set(facts, FACT_RECIPIENT, address_argument(first_argument(event), &parameters));
+      (void)session_borrow(facts, FACT_RECIPIENT, address_argument(first_argument(event), &parameters));
       return;
     case MILTER_UNKNOWN:
       (void)session_set(facts, FACT_COMMAND, slice_trim(first_argument(event)));
@@ -207,35 +229,34 @@ static void take_arguments(Session *facts, const MilterEvent *event) {
 }
 
 /* Macros that need more than their text. */
-static void set_macro_fact(Session *facts, const MilterEvent *event, const MilterOptions *options, Fact fact, Slice value) {
+static void set_macro_fact(Session *facts, const MilterPlan *plan, const MilterEvent *event, Fact fact, Slice value) {
   if (fact == FACT_PROTOCOL_NAME) {
     /* Sendmail says ESMTPS and ESMTPA too (RFC 3848). */
     bool extended = value.length > 0 && g_ascii_toupper(value.data[0]) == 'E';
     value = extended ? SLICE_LITERAL("esmtp") : SLICE_LITERAL("smtp");
-  } else if (fact == FACT_SERVICE && slice_equal_fold(value, macro_value(event, "j"))) {
-    value = slice_from(options->service); /* Postfix's default for {daemon_name} is the host's name: it names no service */
+  } else if (fact == FACT_SERVICE && slice_equal_fold(value, slice_from(macro_value(event, "j")))) {
+    value = slice_from(plan->options.service); /* Postfix's default for {daemon_name} is the host's name: it names no service */
   }
   (void)session_set(facts, fact, value);
 }
 
-void milter_facts_take(Session *facts, const bool needed[FACT_COUNT], const MilterEvent *event, const MilterOptions *options) {
-  take_arguments(facts, event);
-  for (Fact fact = 0; fact < FACT_COUNT; fact++) {
-    if (!needed[fact] || (milter_fact_events(fact) & MILTER_EVENT_BIT(event->kind)) == 0 || milter_fact_is_argument(fact)) {
-      continue;
-    }
-    Slice value;
-    if (fact_from_macros(event, fact, &value)) {
-      set_macro_fact(facts, event, options, fact, value);
-    } else if (event->kind == MILTER_MAIL && fact_info(fact)->scope == SCOPE_SESSION) {
-      session_unset(facts, fact); /* AUTH= of the message before is not this one's */
+void milter_facts_take(Session *facts, const MilterPlan *plan, const MilterEvent *event) {
+  take_arguments(facts, plan, event);
+  const EventPlan *due = &plan->events[event->kind];
+  for (size_t i = 0; i < due->count; i++) {
+    const MacroFact *row = &due->facts[i];
+    const char *value = first_value(event, row->macros);
+    if (value) {
+      set_macro_fact(facts, plan, event, row->fact, slice_from(value));
+    } else if (row->of_message) {
+      session_unset(facts, row->fact); /* AUTH= of the message before is not this one's */
     }
   }
 }
 
 void milter_facts_start(Session *facts, const MilterOptions *options) {
-  (void)session_set(facts, FACT_SERVER_NAME, slice_from(options->server_name));
-  (void)session_set(facts, FACT_SERVICE, slice_from(options->service));
+  (void)session_borrow(facts, FACT_SERVER_NAME, slice_from(options->server_name));
+  (void)session_borrow(facts, FACT_SERVICE, slice_from(options->service));
 }
 
 Phase milter_command_phase(const MilterEvent *event) {

@@ -6,23 +6,54 @@
 
 #include "common/door/milter_session.h"
 
-enum { MILTER_EVENT_COUNT = MILTER_CLOSE + 1 };
-
 typedef uint16_t MilterEventSet;
 #define MILTER_EVENT_BIT(kind) ((MilterEventSet)(1u << (kind)))
+
+/* A fact that macros tell at one event. */
+typedef struct MacroFact {
+  Fact fact;
+  bool of_message;           /* no macro has a value: there is none now, whatever it was for the message before */
+  const char *const *macros; /* NULL-terminated; the first that has a value counts */
+} MacroFact;
+
+/* What is to be taken at one event, beside its arguments. */
+typedef struct EventPlan {
+  const MacroFact *facts;
+  size_t count;
+} EventPlan;
+
+struct MilterPlan {
+  gint references;
+  Ruleset *ruleset; /* a reference: no other ruleset can come to its address */
+  MilterOptions options;
+  Arena *arena;
+  PhaseSet evaluated;      /* phases that the door evaluates */
+  PhaseSet timed;          /* phases whose rules read the clock */
+  bool spares;             /* some rcpt rule accepts a recipient: a held refusal may come to nothing */
+  bool needed[FACT_COUNT]; /* facts that the rules of those phases or the log read */
+  EventPlan events[MILTER_EVENT_COUNT];
+  const char *const *address_macros; /* where connect and MAIL have no argument */
+  const char *const *sender_macros;
+  MilterNeeds needs;
+};
+
+/* milter_plan.c */
+
+/* True when the phase's rules are consulted at all: rcpt's may spare a recipient from what connect and helo refused, whoever owns rcpt. */
+bool milter_consults(const MilterPlan *plan, Phase phase);
+/* True when the door answers the phase by its rules. */
+bool milter_answers(const MilterPlan *plan, Phase phase);
+/* True when there may be a refusal of connect or helo that is held. */
+bool milter_holds(const MilterPlan *plan);
 
 /* milter_facts.c */
 
 /* The events at which the MTA can tell the fact; 0: never. */
 MilterEventSet milter_fact_events(Fact fact);
-/* The macros of a fact, one a call: true and *name while there is one more; *position starts at 0. The word "argument" is left out. */
-bool milter_fact_macro(Fact fact, size_t *position, Slice *name);
-/* True when a callback's argument tells it. */
-bool milter_fact_is_argument(Fact fact);
-/* Which facts the phases that this door evaluates and the log read. */
-void milter_facts_needed(const Ruleset *ruleset, const MilterOptions *options, bool needed[FACT_COUNT]);
-/* Sets the facts among `needed` that the event tells. */
-void milter_facts_take(Session *facts, const bool needed[FACT_COUNT], const MilterEvent *event, const MilterOptions *options);
+/* Fills plan->events for the facts that are needed. */
+void milter_facts_plan(MilterPlan *plan);
+/* Sets the needed facts that the event tells. */
+void milter_facts_take(Session *facts, const MilterPlan *plan, const MilterEvent *event);
 /* What is known before the MTA has said anything. */
 void milter_facts_start(Session *facts, const MilterOptions *options);
 /* EXPN has a phase of its own; all other commands share `unknown`. */
@@ -30,9 +61,7 @@ Phase milter_command_phase(const MilterEvent *event);
 
 /* milter_needs.c */
 
-/* True when the door evaluates the phase: it has rules, and is ours to answer or sets what later phases read. */
-bool milter_evaluates(const Ruleset *ruleset, const MilterOptions *options, Phase phase);
-/* True when the phase's rules are consulted at all: rcpt's may spare a recipient from what connect and helo refused, whoever owns rcpt. */
-bool milter_consults(const Ruleset *ruleset, const MilterOptions *options, Phase phase);
+/* Fills plan->needs, from all else in it. */
+void milter_needs_plan(MilterPlan *plan);
 
 #endif

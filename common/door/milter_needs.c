@@ -1,34 +1,11 @@
 /*
  * milter_needs.c: ruleset -> what to ask of the MTA. Each step costs CPU in both processes and, with a reply, a round trip.
  *
- * A step is needed when its phase has rules or when it tells a fact that is read (milter_facts_needed). It needs no reply when nothing
+ * A step is needed when its phase has rules or when it tells a fact that is read (plan->needed). It needs no reply when nothing
  * can be said there: rules of connect and helo without `disconnect`, whose refusals are held. A connection, a recipient and the end of a
  * message take three round trips then (negotiation, RCPT, end).
  */
 #include "common/door/milter_internal.h"
-
-static bool is_owned(const MilterOptions *options, Phase phase) {
-  return (options->owned & PHASE_BIT(phase)) != 0;
-}
-
-bool milter_evaluates(const Ruleset *ruleset, const MilterOptions *options, Phase phase) {
-  const PhaseProgram *program = &ruleset->phases[phase];
-  return program->has_rules && (is_owned(options, phase) || program->sets_variables);
-}
-
-/* Rules that may answer. */
-static bool answers(const Ruleset *ruleset, const MilterOptions *options, Phase phase) {
-  return ruleset->phases[phase].has_rules && is_owned(options, phase);
-}
-
-/* Can there be a refusal that is held? */
-static bool holds(const Ruleset *ruleset, const MilterOptions *options) {
-  return answers(ruleset, options, PHASE_CONNECT) || answers(ruleset, options, PHASE_HELO);
-}
-
-bool milter_consults(const Ruleset *ruleset, const MilterOptions *options, Phase phase) {
-  return milter_evaluates(ruleset, options, phase) || (phase == PHASE_RCPT && ruleset->phases[phase].has_rules && holds(ruleset, options));
-}
 
 enum { MACRO_LIST_MAX = 1024 }; /* fact.def names some thirty macros of at most twenty letters */
 
@@ -47,35 +24,30 @@ static void add_macro(MacroList *list, Slice name) {
 }
 
 /* The macros to ask for at an event, blank-separated. */
-static const char *macro_list(Arena *arena, const bool needed[FACT_COUNT], MilterEventKind event) {
+static const char *macro_list(const MilterPlan *plan, MilterEventKind event) {
+  const EventPlan *due = &plan->events[event];
   MacroList list;
   list.length = 0;
-  for (Fact fact = 0; fact < FACT_COUNT; fact++) {
-    if (!needed[fact] || (milter_fact_events(fact) & MILTER_EVENT_BIT(event)) == 0 || milter_fact_is_argument(fact)) {
-      continue;
+  for (size_t i = 0; i < due->count; i++) {
+    for (const char *const *macro = due->facts[i].macros; *macro != NULL; macro++) {
+      add_macro(&list, slice_from(*macro));
     }
-    size_t position = 0;
-    Slice name;
-    while (milter_fact_macro(fact, &position, &name)) {
-      add_macro(&list, name);
-    }
-    if (fact == FACT_SERVICE && !needed[FACT_SERVER_NAME]) {
+    if (due->facts[i].fact == FACT_SERVICE && !plan->needed[FACT_SERVER_NAME]) {
       add_macro(&list, SLICE_LITERAL("j")); /* a {daemon_name} that only repeats it names no service */
     }
   }
-  return slice_to_string(arena, slice_make(list.text, list.length));
+  return slice_to_string(plan->arena, slice_make(list.text, list.length));
 }
 
 /* Is a fact read that only this event tells? (The log's own wishes bring no HELO: its name is in the log when a rule needs the step.) */
-static bool tells(const Ruleset *ruleset, const MilterOptions *options, MilterEventKind event) {
+static bool tells(const MilterPlan *plan, MilterEventKind event) {
   for (Fact fact = 0; fact < FACT_COUNT; fact++) {
     if (fact == FACT_QUEUE_ID || (milter_fact_events(fact) & MILTER_EVENT_BIT(event)) == 0) {
       continue;
     }
     bool late = event == MILTER_HELO && (milter_fact_events(fact) & MILTER_EVENT_BIT(MILTER_MAIL)) != 0;
     for (Phase phase = 0; phase < PHASE_COUNT; phase++) {
-      if (milter_consults(ruleset, options, phase) && ruleset->phases[phase].facts[fact] &&
-          !(late && (PHASE_BIT(phase) & PHASES_MESSAGE))) {
+      if (milter_consults(plan, phase) && plan->ruleset->phases[phase].facts[fact] && !(late && (PHASE_BIT(phase) & PHASES_MESSAGE))) {
         return true; /* what MAIL tells again needs HELO only for the phases that have no message */
       }
     }
@@ -83,42 +55,46 @@ static bool tells(const Ruleset *ruleset, const MilterOptions *options, MilterEv
   return false;
 }
 
-MilterNeeds milter_needs(Arena *arena, const Ruleset *ruleset, const MilterOptions *options) {
-  MilterNeeds needs = {0};
-  bool needed[FACT_COUNT];
-  bool rules = false;
-  for (Phase phase = 0; phase < PHASE_COUNT; phase++) {
-    rules = rules || milter_evaluates(ruleset, options, phase);
-  }
-  milter_facts_needed(ruleset, options, needed);
-  bool may_hold = holds(ruleset, options);
-  bool at_once = options->delay_reject == DELAY_REJECT_NO;
+static bool evaluates(const MilterPlan *plan, Phase phase) {
+  return (plan->evaluated & PHASE_BIT(phase)) != 0;
+}
 
-  needs.connect = rules;
-  needs.helo = milter_evaluates(ruleset, options, PHASE_HELO) || (rules && tells(ruleset, options, MILTER_HELO));
-  needs.mail = rules;
-  needs.reply_connect = answers(ruleset, options, PHASE_CONNECT) && (at_once || ruleset->phases[PHASE_CONNECT].has_disconnect);
-  needs.reply_helo = answers(ruleset, options, PHASE_HELO) && (at_once || ruleset->phases[PHASE_HELO].has_disconnect);
-  needs.reply_mail = answers(ruleset, options, PHASE_MAIL) || (may_hold && options->delay_reject != DELAY_REJECT_RCPT);
-  needs.reply_rcpt = answers(ruleset, options, PHASE_RCPT) || may_hold;
-  needs.rcpt = needs.reply_rcpt || milter_evaluates(ruleset, options, PHASE_RCPT) || (rules && tells(ruleset, options, MILTER_RCPT));
-  needs.reply_data = answers(ruleset, options, PHASE_DATA);
-  needs.eom = true;
-  needs.unknown = milter_evaluates(ruleset, options, PHASE_UNKNOWN) || milter_evaluates(ruleset, options, PHASE_EXPN);
+static void plan_replies(const MilterPlan *plan, MilterStep *steps) {
+  const PhaseProgram *phases = plan->ruleset->phases;
+  bool at_once = plan->options.delay_reject == DELAY_REJECT_NO;
+  bool may_hold = milter_holds(plan);
+  steps[MILTER_CONNECT].reply = milter_answers(plan, PHASE_CONNECT) && (at_once || phases[PHASE_CONNECT].has_disconnect);
+  steps[MILTER_HELO].reply = milter_answers(plan, PHASE_HELO) && (at_once || phases[PHASE_HELO].has_disconnect);
+  steps[MILTER_MAIL].reply = milter_answers(plan, PHASE_MAIL) || (may_hold && plan->options.delay_reject != DELAY_REJECT_RCPT);
+  steps[MILTER_RCPT].reply = milter_answers(plan, PHASE_RCPT) || may_hold;
+  steps[MILTER_DATA].reply = milter_answers(plan, PHASE_DATA);
+  steps[MILTER_UNKNOWN].reply = milter_answers(plan, PHASE_UNKNOWN) || milter_answers(plan, PHASE_EXPN);
+  steps[MILTER_EOM].reply = true;
+}
+
+static void plan_steps(const MilterPlan *plan, MilterStep *steps) {
+  bool rules = plan->evaluated != 0;
+  steps[MILTER_CONNECT].needed = rules;
+  steps[MILTER_HELO].needed = evaluates(plan, PHASE_HELO) || (rules && tells(plan, MILTER_HELO));
+  steps[MILTER_MAIL].needed = rules;
+  steps[MILTER_RCPT].needed = steps[MILTER_RCPT].reply || evaluates(plan, PHASE_RCPT) || (rules && tells(plan, MILTER_RCPT));
+  steps[MILTER_UNKNOWN].needed = evaluates(plan, PHASE_UNKNOWN) || evaluates(plan, PHASE_EXPN);
   /* An unknown command may come inside a message, and behind it libmilter takes no end that no DATA announced: the MTA would wait for its answer. */
-  needs.data = milter_evaluates(ruleset, options, PHASE_DATA) || needs.unknown;
-  needs.reply_unknown = answers(ruleset, options, PHASE_UNKNOWN) || answers(ruleset, options, PHASE_EXPN);
-  for (Phase phase = PHASE_MAIL; phase <= PHASE_EOM; phase++) {
-    needs.add_headers = needs.quarantine = needs.add_headers || answers(ruleset, options, phase);
-  }
+  steps[MILTER_DATA].needed = evaluates(plan, PHASE_DATA) || steps[MILTER_UNKNOWN].needed;
+  steps[MILTER_EOM].needed = true;
+}
 
-  needs.macros_connect = needs.connect ? macro_list(arena, needed, MILTER_CONNECT) : "";
-  needs.macros_helo = needs.helo ? macro_list(arena, needed, MILTER_HELO) : "";
-  needs.macros_mail = needs.mail ? macro_list(arena, needed, MILTER_MAIL) : "";
-  needs.macros_rcpt = needs.rcpt ? macro_list(arena, needed, MILTER_RCPT) : "";
-  needs.macros_data = needs.data ? macro_list(arena, needed, MILTER_DATA) : "";
-  needs.macros_eom = rules ? macro_list(arena, needed, MILTER_EOM) : "";
-  return needs;
+void milter_needs_plan(MilterPlan *plan) {
+  MilterNeeds *needs = &plan->needs;
+  plan_replies(plan, needs->steps);
+  plan_steps(plan, needs->steps);
+  for (MilterEventKind event = 0; event < MILTER_EVENT_COUNT; event++) {
+    bool asked = needs->steps[event].needed && plan->evaluated != 0;
+    needs->steps[event].macros = asked ? macro_list(plan, event) : "";
+  }
+  for (Phase phase = PHASE_MAIL; phase <= PHASE_EOM; phase++) {
+    needs->add_headers = needs->quarantine = needs->add_headers || milter_answers(plan, phase);
+  }
 }
 
 static bool implies(bool want, bool have) {
@@ -137,14 +113,11 @@ static bool has_words(const char *have, const char *want) {
 }
 
 bool milter_needs_cover(const MilterNeeds *have, const MilterNeeds *want) {
-  return implies(want->connect, have->connect) && implies(want->helo, have->helo) && implies(want->mail, have->mail) &&
-         implies(want->rcpt, have->rcpt) && implies(want->data, have->data) && implies(want->eoh, have->eoh) &&
-         implies(want->eom, have->eom) && implies(want->unknown, have->unknown) && implies(want->reply_connect, have->reply_connect) &&
-         implies(want->reply_helo, have->reply_helo) && implies(want->reply_mail, have->reply_mail) &&
-         implies(want->reply_rcpt, have->reply_rcpt) && implies(want->reply_data, have->reply_data) &&
-         implies(want->reply_unknown, have->reply_unknown) && implies(want->add_headers, have->add_headers) &&
-         implies(want->quarantine, have->quarantine) && has_words(have->macros_connect, want->macros_connect) &&
-         has_words(have->macros_helo, want->macros_helo) && has_words(have->macros_mail, want->macros_mail) &&
-         has_words(have->macros_rcpt, want->macros_rcpt) && has_words(have->macros_data, want->macros_data) &&
-         has_words(have->macros_eom, want->macros_eom);
+  for (MilterEventKind event = 0; event < MILTER_EVENT_COUNT; event++) {
+    const MilterStep *had = &have->steps[event], *wanted = &want->steps[event];
+    if (!implies(wanted->needed, had->needed) || !implies(wanted->reply, had->reply) || !has_words(had->macros, wanted->macros)) {
+      return false;
+    }
+  }
+  return implies(want->add_headers, have->add_headers) && implies(want->quarantine, have->quarantine);
 }

@@ -9,7 +9,8 @@
  * or a MILTER_ACCEPT is the next message.
  */
 #include "common/door/milter_internal.h"
-#include "common/rules/action.h"
+
+enum { EVENT_ARENA_SIZE = 4096 }; /* what most events need, so that they take no memory */
 
 /* A verdict that outlives its event. */
 typedef struct Standing {
@@ -29,11 +30,10 @@ typedef enum Asking {
 } Asking;
 
 struct MilterSession {
-  MilterOptions options;
+  MilterPlan *plan, *offered;
   Session *facts;
   Variables *variables;
-  Ruleset *ruleset, *offered;
-  bool needed[FACT_COUNT];
+  bool is_new; /* no event yet: there is nothing to forget */
 
   Standing connect, helo; /* held refusals */
   Standing ended;         /* disconnect: whatever comes is answered with it */
@@ -53,6 +53,7 @@ struct MilterSession {
 
   /* The event. */
   Arena *arena;
+  MatchSpace *match_space;
   Trace *trace; /* NULL: nothing is recorded */
   Phase phase;
   Asking asking;
@@ -76,6 +77,13 @@ static void standing_set(Standing *standing, const Verdict *verdict) {
   standing->is_set = true;
 }
 
+static void forget_event(MilterSession *session) {
+  arena_reset(session->arena);
+  session->evaluation = NULL;
+  session->asking = ASKING_NOTHING;
+  session->result = (MilterResult){.action = MILTER_CONTINUE};
+}
+
 static void begin_message(MilterSession *session) {
   session_reset_message(session->facts);
   variables_reset_message(session->variables);
@@ -90,39 +98,30 @@ static Standing *held_refusal(MilterSession *session) {
   return session->connect.is_set ? &session->connect : session->helo.is_set ? &session->helo : NULL;
 }
 
-/* Only looked at when something is held: a ruleset may be long. */
 static void look_for_spare_rules(MilterSession *session) {
-  const PhaseProgram *rcpt = &session->ruleset->phases[PHASE_RCPT];
-  session->may_spare = false;
-  for (size_t i = 0; held_refusal(session) && session->options.delay_reject == DELAY_REJECT_RCPT && !session->may_spare && i < rcpt->count;
-       i++) {
-    const Statement *statement = &rcpt->statements[i];
-    session->may_spare =
-        statement->kind == STATEMENT_RULE && !statement->rule->observe && strcmp(statement->rule->action->name, "accept") == 0;
-  }
+  session->may_spare = session->plan->spares && held_refusal(session) != NULL;
 }
 
-static void take_offered_ruleset(MilterSession *session) {
+static void take_offered_plan(MilterSession *session) {
   if (!session->offered) {
     return;
   }
-  ruleset_unref(session->ruleset);
-  session->ruleset = g_steal_pointer(&session->offered);
-  variables_rebind(session->variables, session->ruleset);
-  milter_facts_needed(session->ruleset, &session->options, session->needed);
+  milter_plan_unref(session->plan);
+  session->plan = g_steal_pointer(&session->offered);
+  variables_rebind(session->variables, session->plan->ruleset);
   look_for_spare_rules(session);
 }
 
-MilterSession *milter_session_new(Ruleset *ruleset, const MilterOptions *options) {
+MilterSession *milter_session_new(MilterPlan *plan) {
   MilterSession *session = g_new0(MilterSession, 1);
-  session->options = *options;
+  session->plan = milter_plan_ref(plan);
   session->facts = session_new(DOOR_MILTER);
-  session->ruleset = ruleset_ref(ruleset);
-  session->variables = variables_new(ruleset);
+  session->variables = variables_new(plan->ruleset);
   session->effects = g_array_new(FALSE, FALSE, sizeof(Effect));
-  session->arena = arena_new(0);
-  milter_facts_needed(ruleset, options, session->needed);
-  milter_facts_start(session->facts, options);
+  session->arena = arena_new(EVENT_ARENA_SIZE);
+  session->match_space = match_space_new();
+  milter_facts_start(session->facts, &plan->options);
+  session->is_new = true;
   return session;
 }
 
@@ -136,11 +135,32 @@ void milter_session_free(MilterSession *session) {
     arena_free(all[i]->arena);
   }
   g_array_free(session->effects, TRUE);
+  match_space_free(session->match_space);
   variables_free(session->variables);
   session_free(session->facts);
-  ruleset_unref(session->ruleset);
-  ruleset_unref(session->offered);
+  milter_plan_unref(session->plan);
+  milter_plan_unref(session->offered);
   g_free(session);
+}
+
+/* All that the session knows, but for what is offered. */
+static void forget_session(MilterSession *session) {
+  begin_message(session);
+  session_reset(session->facts);
+  variables_reset(session->variables);
+  standing_clear(&session->connect);
+  standing_clear(&session->helo);
+  standing_clear(&session->ended);
+  session->session_accepted = session->may_spare = session->helo_speaks = false;
+}
+
+void milter_session_restart(MilterSession *session) {
+  forget_event(session);
+  forget_session(session);
+  g_clear_pointer(&session->offered, milter_plan_unref);
+  session->trace = NULL;
+  milter_facts_start(session->facts, &session->plan->options);
+  session->is_new = true;
 }
 
 Session *milter_session_facts(MilterSession *session) {
@@ -151,13 +171,13 @@ void milter_session_trace(MilterSession *session, Trace *trace) {
   session->trace = trace;
 }
 
-const Ruleset *milter_session_ruleset(const MilterSession *session) {
-  return session->ruleset;
+MilterPlan *milter_session_plan(const MilterSession *session) {
+  return session->plan;
 }
 
-void milter_session_offer_ruleset(MilterSession *session, Ruleset *ruleset) {
-  ruleset_unref(session->offered);
-  session->offered = ruleset == session->ruleset ? NULL : ruleset_ref(ruleset);
+void milter_session_offer_plan(MilterSession *session, MilterPlan *plan) {
+  milter_plan_unref(session->offered);
+  session->offered = plan == session->plan ? NULL : milter_plan_ref(plan);
 }
 
 const MilterResult *milter_session_result(const MilterSession *session) {
@@ -265,7 +285,7 @@ static void conclude_session_phase(MilterSession *session, Standing *standing, c
     case OUTCOME_REJECT:
       standing_set(standing, verdict);
       look_for_spare_rules(session);
-      if (session->options.delay_reject == DELAY_REJECT_NO) {
+      if (session->plan->options.delay_reject == DELAY_REJECT_NO) {
         standing->said = true;
         answer_with(session, verdict);
       } else {
@@ -434,35 +454,41 @@ EvaluationState milter_session_run(MilterSession *session) {
 }
 
 static EvaluationState ask_rules(MilterSession *session, Asking asking) {
-  const PhaseProgram *program = &session->ruleset->phases[session->phase];
-  if (program->facts[FACT_TIME] || program->facts[FACT_DATE] || program->facts[FACT_WEEKDAY]) {
-    ClockMoment moment = clock_moment(session->options.clock, clock_unix(session->options.clock));
+  const MilterPlan *plan = session->plan;
+  if (plan->timed & PHASE_BIT(session->phase)) {
+    ClockMoment moment = clock_moment(plan->options.clock, clock_unix(plan->options.clock));
     session_set_time(session->facts, &moment);
   }
-  EvaluationOptions options = {.here_only = asking == ASKING_TO_SPARE, .observe_all = asking == ASKING_VARIABLES, .trace = session->trace};
+  EvaluationOptions options = {.here_only = asking == ASKING_TO_SPARE,
+                               .observe_all = asking == ASKING_VARIABLES,
+                               .trace = session->trace,
+                               .match_space = session->match_space};
   session->asking = asking;
-  session->evaluation = evaluation_new(session->arena, session->ruleset, session->phase, session->facts, session->variables, &options);
+  session->evaluation = evaluation_new(session->arena, plan->ruleset, session->phase, session->facts, session->variables, &options);
   return milter_session_run(session);
+}
+
+static bool is_owned(const MilterSession *session, Phase phase) {
+  return (session->plan->options.owned & PHASE_BIT(phase)) != 0;
 }
 
 static EvaluationState ask_phase(MilterSession *session, Phase phase) {
   session->phase = phase;
   bool rules_over = session->session_accepted || ((PHASE_BIT(phase) & PHASES_MESSAGE) && session->message_accepted);
-  if (rules_over || !milter_evaluates(session->ruleset, &session->options, phase)) {
+  if (rules_over || (session->plan->evaluated & PHASE_BIT(phase)) == 0) {
     conclude_without_verdict(session);
     return EVALUATION_DECIDED;
   }
-  return ask_rules(session, (session->options.owned & PHASE_BIT(phase)) != 0 ? ASKING_RULES : ASKING_VARIABLES);
+  return ask_rules(session, is_owned(session, phase) ? ASKING_RULES : ASKING_VARIABLES);
 }
 
 /* Helo and mail, while an earlier refusal is held. */
 static EvaluationState ask_while_held(MilterSession *session, Phase phase) {
   session->phase = phase;
-  bool owned = (session->options.owned & PHASE_BIT(phase)) != 0;
-  if (!session->may_spare || !milter_evaluates(session->ruleset, &session->options, phase)) {
+  if (!session->may_spare || (session->plan->evaluated & PHASE_BIT(phase)) == 0) {
     return EVALUATION_DECIDED;
   }
-  return ask_rules(session, owned ? ASKING_WHILE_HELD : ASKING_VARIABLES);
+  return ask_rules(session, is_owned(session, phase) ? ASKING_WHILE_HELD : ASKING_VARIABLES);
 }
 
 /* Events */
@@ -473,16 +499,12 @@ static EvaluationState say(MilterSession *session, Standing *standing) {
 }
 
 static EvaluationState on_connect(MilterSession *session, const MilterEvent *event) {
-  session_reset(session->facts);
-  variables_reset(session->variables);
-  take_offered_ruleset(session);
-  begin_message(session);
-  standing_clear(&session->connect);
-  standing_clear(&session->helo);
-  standing_clear(&session->ended);
-  session->session_accepted = session->may_spare = session->helo_speaks = false;
-  milter_facts_start(session->facts, &session->options);
-  milter_facts_take(session->facts, session->needed, event, &session->options);
+  if (!session->is_new) {
+    forget_session(session);
+    take_offered_plan(session);
+    milter_facts_start(session->facts, &session->plan->options);
+  }
+  milter_facts_take(session->facts, session->plan, event);
   return ask_phase(session, PHASE_CONNECT);
 }
 
@@ -493,26 +515,26 @@ static EvaluationState on_helo(MilterSession *session, const MilterEvent *event)
     session->helo_speaks = false;
     variables_forget_phase(session->variables, PHASE_HELO);
   }
-  milter_facts_take(session->facts, session->needed, event, &session->options);
+  milter_facts_take(session->facts, session->plan, event);
   if (session->ended.is_set) {
     return say(session, &session->ended);
   }
   if (session->connect.is_set) {
-    return session->options.delay_reject == DELAY_REJECT_NO ? say(session, &session->connect) : ask_while_held(session, PHASE_HELO);
+    return session->plan->options.delay_reject == DELAY_REJECT_NO ? say(session, &session->connect) : ask_while_held(session, PHASE_HELO);
   }
   return ask_phase(session, PHASE_HELO);
 }
 
 static EvaluationState on_mail(MilterSession *session, const MilterEvent *event) {
   begin_message(session);
-  take_offered_ruleset(session);
-  milter_facts_take(session->facts, session->needed, event, &session->options);
+  take_offered_plan(session);
+  milter_facts_take(session->facts, session->plan, event);
   if (session->ended.is_set) {
     return say(session, &session->ended);
   }
   Standing *held = held_refusal(session);
   if (held) {
-    return session->options.delay_reject == DELAY_REJECT_RCPT ? ask_while_held(session, PHASE_MAIL) : say(session, held);
+    return session->plan->options.delay_reject == DELAY_REJECT_RCPT ? ask_while_held(session, PHASE_MAIL) : say(session, held);
   }
   return ask_phase(session, PHASE_MAIL);
 }
@@ -521,13 +543,13 @@ static EvaluationState on_mail(MilterSession *session, const MilterEvent *event)
 static void enter_message(MilterSession *session, bool after_refused_data) {
   if (session->message_over || (after_refused_data && session->data.is_set)) {
     begin_message(session);
-    take_offered_ruleset(session);
+    take_offered_plan(session);
   }
 }
 
 static EvaluationState on_recipient(MilterSession *session, const MilterEvent *event) {
   enter_message(session, true);
-  milter_facts_take(session->facts, session->needed, event, &session->options);
+  milter_facts_take(session->facts, session->plan, event);
   Standing *held = held_refusal(session);
   if (session->ended.is_set) {
     return say(session, &session->ended);
@@ -543,16 +565,18 @@ static EvaluationState on_recipient(MilterSession *session, const MilterEvent *e
 }
 
 static void set_recipient_count(MilterSession *session) {
-  char text[16];
-  int length = g_snprintf(text, sizeof text, "%u", session->recipient_count);
-  (void)session_set(session->facts, FACT_RECIPIENT_COUNT, slice_make(text, (size_t)length));
+  if (session->recipient_count > 0) {
+    session_set_scalar(session->facts, FACT_RECIPIENT_COUNT, value_int(session->recipient_count));
+  } else {
+    session_unset(session->facts, FACT_RECIPIENT_COUNT);
+  }
 }
 
 /* DATA and the end: of the recipients that were accepted. */
 static EvaluationState on_content(MilterSession *session, const MilterEvent *event, Phase phase) {
   enter_message(session, false);
   session_reset_recipient(session->facts);
-  milter_facts_take(session->facts, session->needed, event, &session->options);
+  milter_facts_take(session->facts, session->plan, event);
   set_recipient_count(session);
   Standing *held = held_refusal(session);
   Standing *standing = session->ended.is_set                   ? &session->ended
@@ -568,7 +592,7 @@ static EvaluationState on_content(MilterSession *session, const MilterEvent *eve
 }
 
 static EvaluationState on_unknown(MilterSession *session, const MilterEvent *event) {
-  milter_facts_take(session->facts, session->needed, event, &session->options);
+  milter_facts_take(session->facts, session->plan, event);
   return session->ended.is_set ? say(session, &session->ended) : ask_phase(session, milter_command_phase(event));
 }
 
@@ -581,12 +605,7 @@ static EvaluationState on_close(MilterSession *session) {
   return EVALUATION_DECIDED;
 }
 
-EvaluationState milter_session_event(MilterSession *session, const MilterEvent *event) {
-  arena_reset(session->arena);
-  session->evaluation = NULL;
-  session->asking = ASKING_NOTHING;
-  session->result = (MilterResult){.action = MILTER_CONTINUE};
-  session_reset_recipient(session->facts);
+static EvaluationState take_event(MilterSession *session, const MilterEvent *event) {
   switch (event->kind) {
     case MILTER_CONNECT:
       return on_connect(session, event);
@@ -611,4 +630,12 @@ EvaluationState milter_session_event(MilterSession *session, const MilterEvent *
       return EVALUATION_DECIDED;
   }
   g_assert_not_reached();
+}
+
+EvaluationState milter_session_event(MilterSession *session, const MilterEvent *event) {
+  forget_event(session);
+  session_reset_recipient(session->facts);
+  EvaluationState state = take_event(session, event);
+  session->is_new = false;
+  return state;
 }

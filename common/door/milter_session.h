@@ -37,6 +37,9 @@ typedef enum MilterEventKind {
   MILTER_CLOSE,
 } MilterEventKind;
 
+#define MILTER_EVENT_COUNT (MILTER_CLOSE + 1)
+
+/* All that it points to must live until the event is decided and its result was used. */
 typedef struct MilterEvent {
   MilterEventKind kind;
   const char *const *arguments; /* of the callback, NULL-terminated; may be NULL */
@@ -65,6 +68,7 @@ typedef struct MilterResult {
 
 typedef enum DelayReject { DELAY_REJECT_NO, DELAY_REJECT_MAIL, DELAY_REJECT_RCPT } DelayReject;
 
+/* Its texts must live as long as sessions do. */
 typedef struct MilterOptions {
   DelayReject delay_reject;
   const char *server_name; /* where the MTA gives no {j}; never NULL */
@@ -73,17 +77,45 @@ typedef struct MilterOptions {
   Clock *clock;
 } MilterOptions;
 
+/*
+ * What a ruleset asks of the MTA, at each step. Beside what the rules read, the log wants the client, the sender and the queue id. The end of the
+ * message always comes: no one can decline it.
+ */
+typedef struct MilterStep {
+  bool needed;        /* at all; else it is declined */
+  bool reply;         /* we must be able to answer */
+  const char *macros; /* to ask for, blank-separated; "" for none */
+} MilterStep;
+typedef struct MilterNeeds {
+  MilterStep steps[MILTER_EVENT_COUNT]; /* by event; abort and close come unasked */
+  bool add_headers, quarantine;         /* SMFIF_ADDHDRS, SMFIF_QUARANTINE */
+} MilterNeeds;
+/* True when a session that negotiated `have` brings all that `want` asks for: may it take a reloaded ruleset? */
+bool milter_needs_cover(const MilterNeeds *have, const MilterNeeds *want);
+
+/* A ruleset with the options, and all that follows from them and would else be found out at each event. Immutable, shared by reference count; thread-safe. */
+typedef struct MilterPlan MilterPlan;
+/* Takes a reference to the ruleset. */
+MilterPlan *milter_plan_new(Ruleset *ruleset, const MilterOptions *options);
+MilterPlan *milter_plan_ref(MilterPlan *plan);
+void milter_plan_unref(MilterPlan *plan); /* takes NULL */
+const Ruleset *milter_plan_ruleset(const MilterPlan *plan);
+const MilterNeeds *milter_plan_needs(const MilterPlan *plan);
+
 typedef struct MilterSession MilterSession;
 
-MilterSession *milter_session_new(Ruleset *ruleset, const MilterOptions *options);
+/* Takes a reference to the plan. */
+MilterSession *milter_session_new(MilterPlan *plan);
 void milter_session_free(MilterSession *session);
+/* As new, with the plan that it has; what was taken for the session that ended is used again or given back. */
+void milter_session_restart(MilterSession *session);
 Session *milter_session_facts(MilterSession *session);
 /* Records the evaluations to come (explain); borrowed. */
 void milter_session_trace(MilterSession *session, Trace *trace);
-/* The ruleset that the next message (or connection) takes; keeps a reference until then. */
-void milter_session_offer_ruleset(MilterSession *session, Ruleset *ruleset);
-/* The ruleset in use; borrowed. */
-const Ruleset *milter_session_ruleset(const MilterSession *session);
+/* What the next message (or connection) takes; keeps a reference until then. */
+void milter_session_offer_plan(MilterSession *session, MilterPlan *plan);
+/* The plan in use; borrowed. */
+MilterPlan *milter_session_plan(const MilterSession *session);
 
 EvaluationState milter_session_event(MilterSession *session, const MilterEvent *event);
 EvaluationState milter_session_run(MilterSession *session);
@@ -97,19 +129,6 @@ MilterResult milter_encode(Arena *arena, const Verdict *verdict, Phase phase);
 /* A header's name or value, or the reason of a quarantine: printable ASCII, 1..LIMIT_HEADER_VALUE bytes. In the arena. */
 char *milter_effect_text(Arena *arena, Slice text);
 
-/*
- * What to negotiate, from the ruleset: which events are needed, which of them need no reply, which macros at which step. Beside what the
- * rules read, the log wants the client, the sender and the queue id. The end of the message always comes: no one can decline it.
- */
-typedef struct MilterNeeds {
-  bool connect, helo, mail, rcpt, data, eoh, eom, unknown;                           /* needed at all */
-  bool reply_connect, reply_helo, reply_mail, reply_rcpt, reply_data, reply_unknown; /* must be able to answer */
-  bool add_headers, quarantine;                                                      /* SMFIF_ADDHDRS, SMFIF_QUARANTINE */
-  const char *macros_connect, *macros_helo, *macros_mail, *macros_rcpt, *macros_data,
-      *macros_eom; /* blank-separated, in the arena; "" for none */
-} MilterNeeds;
-MilterNeeds milter_needs(Arena *arena, const Ruleset *ruleset, const MilterOptions *options);
-/* True when a session that negotiated `have` brings all that `want` asks for: may it take a reloaded ruleset? */
-bool milter_needs_cover(const MilterNeeds *have, const MilterNeeds *want);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MilterPlan, milter_plan_unref)
 
 #endif

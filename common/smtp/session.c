@@ -24,6 +24,7 @@ struct Session {
   FactSet present;   /* has a raw text or a value */
   FactSet converted; /* its value is in the slot, set or (unreadable) unset */
   FactSet buffered;
+  FactSet textless;  /* a scalar whose raw text nobody has asked for yet */
   FactSet settled;   /* the lent text counts no more: what the bits above say does */
   const Slice *lent; /* by fact; NULL: nothing is lent */
   Door door;
@@ -54,7 +55,7 @@ static const FactSet message_facts = 0
 
 Session *session_new(Door door) {
   Session *session = g_new(Session, 1);
-  session->present = session->converted = session->buffered = session->settled = 0;
+  session->present = session->converted = session->buffered = session->textless = session->settled = 0;
   session->lent = NULL;
   session->door = door;
   session->arena = session->message_arena = NULL;
@@ -122,6 +123,7 @@ static bool is_too_long(const FactInfo *info, Slice raw) {
 bool session_borrow(Session *session, Fact fact, Slice raw) {
   const FactInfo *info = fact_info(fact);
   session->converted &= ~FACT_BIT(fact);
+  session->textless &= ~FACT_BIT(fact);
   session->settled |= FACT_BIT(fact);
   if (is_sentinel(info->empty, raw)) {
     session->present &= ~FACT_BIT(fact);
@@ -169,19 +171,24 @@ bool session_set(Session *session, Fact fact, Slice raw) {
   return true;
 }
 
+static void set_converted(Session *session, Fact fact, Value value) {
+  session->slots[fact].value = value;
+  session->slots[fact].raw = SLICE_EMPTY;
+  session->textless &= ~FACT_BIT(fact);
+  session->settled |= FACT_BIT(fact);
+  session->present |= FACT_BIT(fact);
+  session->converted |= FACT_BIT(fact);
+}
+
 void session_borrow_value(Session *session, Fact fact, const Value *value) {
   if (value->state == VALUE_UNSET) {
     session_unset(session, fact);
     return;
   }
   g_assert(value->state != VALUE_SET || value->type == fact_info(fact)->type);
-  Slot *slot = &session->slots[fact];
-  slot->value = *value;
-  slot->value.type = fact_info(fact)->type;
-  slot->raw = SLICE_EMPTY;
-  session->settled |= FACT_BIT(fact);
-  session->present |= FACT_BIT(fact);
-  session->converted |= FACT_BIT(fact);
+  Value typed = *value;
+  typed.type = fact_info(fact)->type;
+  set_converted(session, fact, typed);
 }
 
 void session_set_value(Session *session, Fact fact, const Value *value) {
@@ -191,6 +198,12 @@ void session_set_value(Session *session, Fact fact, const Value *value) {
   if (copy.state == VALUE_SET) {
     session->slots[fact].raw = value_format(arena, &copy);
   }
+}
+
+void session_set_scalar(Session *session, Fact fact, Value value) {
+  g_assert(value.state == VALUE_SET && value.type == fact_info(fact)->type);
+  set_converted(session, fact, value);
+  session->textless |= FACT_BIT(fact);
 }
 
 void session_unset(Session *session, Fact fact) {
@@ -237,29 +250,30 @@ const Value *session_get(Session *session, Fact fact) {
   return &slot->value;
 }
 
-Slice session_raw(const Session *session, Fact fact) {
+Slice session_raw(Session *session, Fact fact) {
   if (session->lent != NULL && (session->settled & FACT_BIT(fact)) == 0) {
     const FactInfo *info = fact_info(fact);
     Slice raw = session->lent[fact];
     return is_sentinel(info->empty, raw) || is_too_long(info, raw) ? SLICE_EMPTY : raw;
   }
-  return session->present & FACT_BIT(fact) ? session->slots[fact].raw : SLICE_EMPTY;
+  if ((session->present & FACT_BIT(fact)) == 0) {
+    return SLICE_EMPTY;
+  }
+  Slot *slot = &session->slots[fact];
+  if ((session->textless & FACT_BIT(fact)) != 0) {
+    slot->raw = value_format(arena_of(session, fact), &slot->value);
+    session->textless &= ~FACT_BIT(fact);
+  }
+  return slot->raw;
 }
 
-static void set_time_fact(Session *session, Fact fact, Value value) {
-  session->slots[fact].value = value;
-  session->slots[fact].raw = SLICE_EMPTY; /* no MTA said it */
-  session->settled |= FACT_BIT(fact);
-  session->present |= FACT_BIT(fact);
-  session->converted |= FACT_BIT(fact);
-}
-
+/* No MTA said them: they have no text. */
 void session_set_time(Session *session, const ClockMoment *moment) {
   int64_t date = (int64_t)moment->year * 10000 + moment->month * 100 + moment->day;
   const char *weekday = fact_info(FACT_WEEKDAY)->enum_names[moment->weekday - 1];
-  set_time_fact(session, FACT_TIME, (Value){VALUE_SET, TYPE_TIME, {.number = moment->second_of_day}});
-  set_time_fact(session, FACT_DATE, (Value){VALUE_SET, TYPE_DATE, {.number = date}});
-  set_time_fact(session, FACT_WEEKDAY, (Value){VALUE_SET, TYPE_ENUM, {.text = slice_from(weekday)}});
+  set_converted(session, FACT_TIME, (Value){VALUE_SET, TYPE_TIME, {.number = moment->second_of_day}});
+  set_converted(session, FACT_DATE, (Value){VALUE_SET, TYPE_DATE, {.number = date}});
+  set_converted(session, FACT_WEEKDAY, (Value){VALUE_SET, TYPE_ENUM, {.text = slice_from(weekday)}});
 }
 
 void session_reset_recipient(Session *session) {
@@ -279,7 +293,7 @@ void session_reset_message(Session *session) {
 }
 
 void session_reset(Session *session) {
-  session->present = session->converted = session->buffered = session->settled = 0;
+  session->present = session->converted = session->buffered = session->textless = session->settled = 0;
   session->lent = NULL;
   if (session->message_arena) {
     arena_reset(session->message_arena);

@@ -37,11 +37,13 @@ void session_lend(Session *session, const Slice *texts);
 void session_set_value(Session *session, Fact fact, const Value *value);
 /* The same without a copy: what the value points to is borrowed until the fact's scope is reset. session_raw tells nothing of it. */
 void session_borrow_value(Session *session, Fact fact, const Value *value);
+/* A value of type ip or a number: nothing is copied, and its text is made only when session_raw is asked for it. */
+void session_set_scalar(Session *session, Fact fact, Value value);
 void session_unset(Session *session, Fact fact);
 /* Never NULL. A text is VALUE_SET, or VALUE_UNSET when it cannot be read as the fact's type; a typed value is as it was given. */
 const Value *session_get(Session *session, Fact fact);
 /* What the MTA said, before normalising; empty when it said nothing (or a sentinel). A text that cannot be read as the fact's type is still told here. */
-Slice session_raw(const Session *session, Fact fact);
+Slice session_raw(Session *session, Fact fact);
 
 /* Fixes what `time`, `date` and `weekday` read. */
 void session_set_time(Session *session, const ClockMoment *moment);

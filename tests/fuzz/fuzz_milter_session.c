@@ -127,7 +127,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   MilterOptions options = {
       .delay_reject = size > 0 ? data[0] % 3 : DELAY_REJECT_RCPT, .server_name = "mx.test", .owned = PHASES_ALL, .clock = clock_system()};
   GHashTable *macros = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-  MilterSession *session = milter_session_new(the_rules(), &options);
+  g_autoptr(MilterPlan) plan = milter_plan_new(the_rules(), &options);
+  MilterSession *session = milter_session_new(plan);
   bool expired = false;
   for (size_t i = 0; lines[i]; i++) {
     feed_line(session, macros, lines[i], &expired);

@@ -58,6 +58,17 @@ static Ruleset *story_rules(Registry *registry, const char *text) {
   return ruleset;
 }
 
+static MilterOptions story_options(const Story *story, Clock *clock) {
+  DelayReject delay_reject = story->delay_reject == NULL              ? DELAY_REJECT_RCPT
+                             : strcmp(story->delay_reject, "no") == 0 ? DELAY_REJECT_NO
+                                                                      : DELAY_REJECT_MAIL;
+  return (MilterOptions){.delay_reject = delay_reject,
+                         .server_name = "mx.example.test",
+                         .service = "listener",
+                         .owned = story->owned ? story->owned : PHASES_ALL,
+                         .clock = clock};
+}
+
 static const char *story_macro(void *data, const char *name) {
   return g_hash_table_lookup(data, name);
 }
@@ -121,7 +132,9 @@ static bool story_step(StoryTeller *teller, char **words, const char *rest) {
   }
   if (strcmp(words[0], "offer") == 0) {
     g_autoptr(Ruleset) second = story_rules(teller->registry, teller->story->second);
-    milter_session_offer_ruleset(teller->session, second);
+    MilterOptions options = story_options(teller->story, teller->clock);
+    g_autoptr(MilterPlan) plan = milter_plan_new(second, &options);
+    milter_session_offer_plan(teller->session, plan);
     return false;
   }
   for (size_t i = 0; i < G_N_ELEMENTS(events); i++) {
@@ -163,30 +176,29 @@ static void story_line(StoryTeller *teller, const char *line) {
   }
 }
 
-static MilterOptions story_options(const Story *story, Clock *clock) {
-  DelayReject delay_reject = story->delay_reject == NULL              ? DELAY_REJECT_RCPT
-                             : strcmp(story->delay_reject, "no") == 0 ? DELAY_REJECT_NO
-                                                                      : DELAY_REJECT_MAIL;
-  return (MilterOptions){.delay_reject = delay_reject,
-                         .server_name = "mx.example.test",
-                         .service = "listener",
-                         .owned = story->owned ? story->owned : PHASES_ALL,
-                         .clock = clock};
+static void story_lines(StoryTeller *teller) {
+  g_auto(GStrv) lines = g_strsplit(teller->story->steps, "\n", -1);
+  for (size_t i = 0; lines[i]; i++) {
+    story_line(teller, lines[i]);
+  }
 }
 
+/* A story without another ruleset is told once more, to the same session restarted: nothing may be left of the first time. */
 G_GNUC_UNUSED static void story_tell(const Story *story) {
   StoryTeller teller = {.story = story, .registry = story_registry(), .clock = clock_manual_new(1700000000)};
-  teller.macros = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   Ruleset *ruleset = story_rules(teller.registry, story->rules);
   MilterOptions options = story_options(story, teller.clock);
-  teller.session = milter_session_new(ruleset, &options);
+  MilterPlan *plan = milter_plan_new(ruleset, &options);
+  teller.session = milter_session_new(plan);
+  milter_plan_unref(plan);
   ruleset_unref(ruleset);
-  g_auto(GStrv) lines = g_strsplit(story->steps, "\n", -1);
-  for (size_t i = 0; lines[i]; i++) {
-    story_line(&teller, lines[i]);
+  for (int times = story->second == NULL ? 2 : 1; times > 0; times--) {
+    teller.macros = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    story_lines(&teller);
+    milter_session_restart(teller.session);
+    g_hash_table_destroy(teller.macros);
   }
   milter_session_free(teller.session);
-  g_hash_table_destroy(teller.macros);
   clock_free(teller.clock);
   registry_free(teller.registry);
 }

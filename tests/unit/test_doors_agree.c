@@ -222,7 +222,8 @@ START_TEST(each_recipient_gets_the_same_answer) {
         .arena = arena_new(0), .session = session_new(DOOR_POLICY), .memory = policy_memory_new(clock), .ruleset = ruleset, .clock = clock};
     for (int k = 0; k < SESSIONS; k++) {
       Draw draw = random_session(random);
-      teller.session = milter_session_new(ruleset, &milter_options);
+      g_autoptr(MilterPlan) plan = milter_plan_new(ruleset, &milter_options);
+      teller.session = milter_session_new(plan);
       compare_session(&teller, &policy, &draw, k, rules);
       milter_session_free(teller.session);
     }

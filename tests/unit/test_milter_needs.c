@@ -42,6 +42,13 @@ static const Case cases[] = {
      "mail: i; eom: i", NULL, PHASE_BIT(PHASE_DATA) | PHASE_BIT(PHASE_EOM)},
 };
 
+/* In the order of a session; the end is always needed. */
+static const struct {
+  const char *name;
+  MilterEventKind kind;
+} names[] = {{"connect", MILTER_CONNECT}, {"helo", MILTER_HELO}, {"mail", MILTER_MAIL}, {"rcpt", MILTER_RCPT},
+             {"data", MILTER_DATA},       {"eoh", MILTER_EOH},   {"eom", MILTER_EOM},   {"unknown", MILTER_UNKNOWN}};
+
 static void add_step(GString *text, const char *name, bool needed, bool reply) {
   if (needed) {
     g_string_append_printf(text, reply ? "%s%s" : "%s(%s)", text->len ? " " : "", name);
@@ -62,25 +69,19 @@ START_TEST(steps_and_macros) {
   Story story = {.delay_reject = the->delay_reject, .owned = the->owned};
   g_autoptr(Clock) clock = clock_manual_new(0);
   MilterOptions options = story_options(&story, clock);
-  g_autoptr(Arena) arena = arena_new(0);
-  MilterNeeds needs = milter_needs(arena, ruleset, &options);
+  g_autoptr(MilterPlan) plan = milter_plan_new(ruleset, &options);
+  const MilterNeeds *needs = milter_plan_needs(plan);
   g_autoptr(GString) steps = g_string_new(NULL), macros = g_string_new(NULL);
-  add_step(steps, "connect", needs.connect, needs.reply_connect);
-  add_step(steps, "helo", needs.helo, needs.reply_helo);
-  add_step(steps, "mail", needs.mail, needs.reply_mail);
-  add_step(steps, "rcpt", needs.rcpt, needs.reply_rcpt);
-  add_step(steps, "data", needs.data, needs.reply_data);
-  add_step(steps, "eoh", needs.eoh, false);
-  add_step(steps, "unknown", needs.unknown, needs.reply_unknown);
-  add_macros(macros, "connect", needs.macros_connect);
-  add_macros(macros, "helo", needs.macros_helo);
-  add_macros(macros, "mail", needs.macros_mail);
-  add_macros(macros, "rcpt", needs.macros_rcpt);
-  add_macros(macros, "data", needs.macros_data);
-  add_macros(macros, "eom", needs.macros_eom);
+  for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+    const MilterStep *step = &needs->steps[names[i].kind];
+    if (names[i].kind != MILTER_EOM) {
+      add_step(steps, names[i].name, step->needed, step->reply);
+    }
+    add_macros(macros, names[i].name, step->macros);
+  }
   ck_assert_msg(strcmp(steps->str, the->steps) == 0, "%s: expected steps %s, got %s", the->name, the->steps, steps->str);
   ck_assert_msg(strcmp(macros->str, the->macros) == 0, "%s: expected macros %s, got %s", the->name, the->macros, macros->str);
-  ck_assert(needs.eom && milter_needs_cover(&needs, &needs));
+  ck_assert(needs->steps[MILTER_EOM].needed && milter_needs_cover(needs, needs));
 }
 END_TEST
 
@@ -92,13 +93,15 @@ START_TEST(a_reloaded_ruleset_may_need_more) {
   g_autoptr(Clock) clock = clock_manual_new(0);
   Story story = {.owned = 0};
   MilterOptions options = story_options(&story, clock);
-  g_autoptr(Arena) arena = arena_new(0);
-  MilterNeeds few_needs = milter_needs(arena, few, &options), more_needs = milter_needs(arena, more, &options),
-              step_needs = milter_needs(arena, step, &options);
-  ck_assert(milter_needs_cover(&more_needs, &few_needs));
-  ck_assert(!milter_needs_cover(&few_needs, &more_needs));
-  ck_assert(milter_needs_cover(&step_needs, &few_needs));
-  ck_assert(!milter_needs_cover(&few_needs, &step_needs));
+  g_autoptr(MilterPlan) few_plan = milter_plan_new(few, &options);
+  g_autoptr(MilterPlan) more_plan = milter_plan_new(more, &options);
+  g_autoptr(MilterPlan) step_plan = milter_plan_new(step, &options);
+  const MilterNeeds *few_needs = milter_plan_needs(few_plan), *more_needs = milter_plan_needs(more_plan),
+                    *step_needs = milter_plan_needs(step_plan);
+  ck_assert(milter_needs_cover(more_needs, few_needs));
+  ck_assert(!milter_needs_cover(few_needs, more_needs));
+  ck_assert(milter_needs_cover(step_needs, few_needs));
+  ck_assert(!milter_needs_cover(few_needs, step_needs));
 }
 END_TEST
 

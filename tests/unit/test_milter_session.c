@@ -213,7 +213,8 @@ START_TEST(parameters_in_the_first_argument) {
   g_autoptr(Ruleset) ruleset = story_rules(registry, story.rules);
   g_autoptr(Clock) clock = clock_manual_new(0);
   MilterOptions options = story_options(&story, clock);
-  MilterSession *session = milter_session_new(ruleset, &options);
+  g_autoptr(MilterPlan) plan = milter_plan_new(ruleset, &options);
+  MilterSession *session = milter_session_new(plan);
   const char *mail[] = {"<\"a b>\"@b.test> SMTPUTF8 SIZE=77", NULL}, *rcpt[] = {"c@d.test NOTIFY=NEVER", NULL};
   ck_assert_int_eq(milter_session_event(session, &(MilterEvent){.kind = MILTER_MAIL, .arguments = mail}), EVALUATION_DECIDED);
   ck_assert_int_eq(milter_session_event(session, &(MilterEvent){.kind = MILTER_RCPT, .arguments = rcpt}), EVALUATION_DECIDED);
@@ -230,7 +231,8 @@ START_TEST(the_deadline_makes_unknowns) {
   g_autoptr(Ruleset) ruleset = story_rules(registry, story.rules);
   g_autoptr(Clock) clock = clock_manual_new(0);
   MilterOptions options = story_options(&story, clock);
-  MilterSession *session = milter_session_new(ruleset, &options);
+  g_autoptr(MilterPlan) plan = milter_plan_new(ruleset, &options);
+  MilterSession *session = milter_session_new(plan);
   IpAddress address;
   ck_assert(ip_parse(SLICE_LITERAL("192.0.2.1"), &address));
   const char *rcpt[] = {"<c@d.test>", NULL};
