@@ -463,10 +463,12 @@ def test_stop_with_a_callback_waiting(folder):
 
 def test_a_message_that_begins_during_the_stop(folder):
     """Its MAIL has no reply that could refuse it: the end does, since no rule has seen the sender."""
-    with milter(folder, 'at eom { [bad] reject "bad" if sender == "a@b.test" }') as daemon:
+    rules = 'at eom { [bad] reject "bad" if sender == "a@b.test" }\nat unknown { reject if command == "BAR" }'
+    with milter(folder, rules) as daemon:
         with MilterMta(daemon.listen) as sending, MilterMta(daemon.listen) as late:
             sending.session()
             sending.mail("<good@b.test>")
+            equal(said(sending.unknown("FOO")), "continue", "so the milter has taken MAIL, which has no answer")
             late.session()
             daemon.process.send_signal(signal.SIGTERM)
             daemon.wait_log("stopping")
@@ -477,6 +479,7 @@ def test_a_message_that_begins_during_the_stop(folder):
                 equal(said(late.end()) in ("tempfail", "554 5.7.1 bad"), True, "whichever was first, the message or the stop")
             except (Closed, ConnectionError):
                 pass  # the stop was first and closed the idle session: the MTA does what it does without a filter
+            sending.data()
             equal(said(sending.end()), "continue")
             daemon.process.wait(60)
             equal(daemon.process.returncode, 0)
