@@ -27,8 +27,24 @@ enum {
   /* Replies */
   LIMIT_REPLY_LINES = 32,  /* libmilter's smfi_setmlreply */
   LIMIT_REPLY_TEXT = 980,  /* libmilter's limit for one line */
+  LIMIT_REPLY_BYTES = 12288, /* all lines: a process of Sendmail 8.17 hangs on a milter's reply of some 16 KiB */
   LIMIT_POLICY_TEXT = 480, /* what Postfix sends within one reply line of 512 beside its own prefix */
   LIMIT_HEADER_VALUE = 2048,
+
+  /* Changes of a message */
+  LIMIT_HEADER_NTH = 1000,      /* which header of a name a rule may speak of */
+  LIMIT_MESSAGE_EFFECTS = 1000, /* kept for one message until its end */
+  LIMIT_GROUP_RULES = 8,        /* rules that group recipients, in one ruleset */
+  LIMIT_GROUP_TOLD = 64,        /* recipients of a message that are remembered to have been sent away */
+
+  /* The message. Past one of these a fact is unknown, with the reason */
+  LIMIT_HEADER_FIELDS = 1000,      /* kept of one message */
+  LIMIT_HEADER_FIELD = 64 * 1024,  /* one field */
+  LIMIT_HEADER_ADDRESSES = 1000,   /* of one fact: header.to */
+  LIMIT_MIME_PARTS = 1000,         /* of one message */
+  LIMIT_MIME_DEPTH = 100,          /* parts within parts; Postfix's mime_nesting_limit */
+  LIMIT_MIME_FIELD = 16 * 1024,    /* Content-Type and the like of one part */
+  LIMIT_MIME_BOUNDARY = 2048,      /* of a multipart; RFC 2046 says 70, Postfix's mime_boundary_length_limit 2048 */
 
   /* Evaluation */
   LIMIT_ASKED_AHEAD = 32,           /* look-ups of one phase out at once, asked ahead */
