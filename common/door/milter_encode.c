@@ -3,9 +3,11 @@
  *
  * What libmilter and the MTAs do to a reply that they do not like was measured: a code that does not fit the action and a single '%' lose
  * the whole reply, an enhanced code of another class makes Postfix drop the filter, bytes beyond ASCII and controls are garbled, a 421 of
- * several lines is no 421. So: class, enhanced class and action agree, '%' is doubled, printable ASCII only, never empty, 421 in one
- * line.
+ * several lines is no 421 at Sendmail's connect, and Sendmail's process hangs on a reply of some 16 KiB. So: class, enhanced class and
+ * action agree, '%' is doubled, printable ASCII only, never empty, 421 in one line at connect, LIMIT_REPLY_BYTES in all.
  */
+#include <string.h>
+
 #include "common/base/limits.h"
 #include "common/door/milter_session.h"
 #include "common/rules/check.h"
@@ -54,6 +56,23 @@ static bool has_text(const Reply *reply) {
   return false;
 }
 
+/* The lines that are said: cleaned, as many as fit. */
+static const char *const *clean_lines(Arena *arena, const Reply *reply, Phase phase) {
+  bool one_line = reply->code == 421 && phase == PHASE_CONNECT; /* whose text is lost anyhow */
+  size_t count = one_line ? 1 : MIN(reply->line_count, (size_t)LIMIT_REPLY_LINES);
+  const char **lines = ARENA_NEW_ARRAY(arena, const char *, count + 1);
+  size_t total = 0;
+  for (size_t i = 0; i < count; i++) {
+    lines[i] = clean_line(arena, reply->lines[i]);
+    total += strlen("550-5.7.1 \r\n") + strlen(lines[i]);
+    if (total > LIMIT_REPLY_BYTES) {
+      lines[i] = NULL;
+      break;
+    }
+  }
+  return lines;
+}
+
 static void encode_reply(Arena *arena, const Verdict *verdict, Phase phase, MilterResult *result) {
   Reply reply = verdict->reply;
   uint16_t code;
@@ -73,14 +92,9 @@ static void encode_reply(Arena *arena, const Verdict *verdict, Phase phase, Milt
     reply.lines = &text;
     reply.line_count = 1;
   }
-  size_t count = reply.code == 421 ? 1 : MIN(reply.line_count, (size_t)LIMIT_REPLY_LINES);
-  const char **lines = ARENA_NEW_ARRAY(arena, const char *, count + 1);
-  for (size_t i = 0; i < count; i++) {
-    lines[i] = clean_line(arena, reply.lines[i]);
-  }
   result->action = reply.code / 100 == 5 ? MILTER_REJECT : MILTER_TEMPFAIL;
   result->has_reply = true;
-  result->lines = lines;
+  result->lines = clean_lines(arena, &reply, phase);
   g_snprintf(result->code, sizeof result->code, "%03u", reply.code % 1000u);
   if (reply.enhanced.class_digit != 0) {
     g_snprintf(result->enhanced, sizeof result->enhanced, "%u.%u.%u", reply.enhanced.class_digit % 10u, reply.enhanced.subject % 1000u,

@@ -100,9 +100,31 @@ START_TEST(many_lines) {
   ck_assert_uint_eq(count, LIMIT_REPLY_LINES);
   verdict.outcome = OUTCOME_DISCONNECT;
   verdict.reply.code = 421;
-  result = milter_encode(arena, &verdict, PHASE_RCPT);
+  result = milter_encode(arena, &verdict, PHASE_CONNECT);
   ck_assert_str_eq(result.lines[0], "line");
-  ck_assert_ptr_null(result.lines[1]); /* Sendmail: several lines are no 421 */
+  ck_assert_ptr_null(result.lines[1]); /* Sendmail: several lines are no 421 there */
+  result = milter_encode(arena, &verdict, PHASE_RCPT);
+  ck_assert_ptr_nonnull(result.lines[LIMIT_REPLY_LINES - 1]);
+}
+END_TEST
+
+/* Sendmail's process hangs on a longer one. */
+START_TEST(many_long_lines) {
+  g_autofree char *text = g_strnfill(LIMIT_REPLY_TEXT, 'x');
+  Slice lines[LIMIT_REPLY_LINES];
+  for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+    lines[i] = slice_from(text);
+  }
+  g_autoptr(Arena) arena = arena_new(0);
+  Verdict verdict = {.outcome = OUTCOME_REJECT, .phase = PHASE_RCPT, .reply = {550, {5, 7, 1}, lines, G_N_ELEMENTS(lines)}};
+  MilterResult result = milter_encode(arena, &verdict, PHASE_RCPT);
+  size_t total = 0, count = 0;
+  for (; result.lines[count]; count++) {
+    total += strlen("550-5.7.1 \r\n") + strlen(result.lines[count]);
+  }
+  ck_assert_uint_le(total, LIMIT_REPLY_BYTES);
+  ck_assert_uint_ge(total, LIMIT_REPLY_BYTES - LIMIT_REPLY_TEXT - 20);
+  ck_assert_uint_gt(count, 2);
 }
 END_TEST
 
@@ -145,6 +167,7 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, an_empty_text_becomes_the_default);
   tcase_add_test(tests, long_lines_are_cut);
   tcase_add_test(tests, many_lines);
+  tcase_add_test(tests, many_long_lines);
   tcase_add_test(tests, accept_and_discard_know_their_place);
   tcase_add_test(tests, texts_of_effects);
 }
