@@ -15,7 +15,7 @@
 #include "common/lookup/kinds.h"
 #include "common/rules/action.h"
 #include "common/service/config.h"
-#include "common/smtp/capability.h"
+#include "common/smtp/command.h"
 #include "common/smtp/reply.h"
 
 /* Text for lines of its own: no macro at its start, no escapes by accident, each sentence on a new line. */
@@ -221,6 +221,36 @@ static void print_milter_door(void) {
   print_door(DOOR_MILTER);
 }
 
+static void print_place(const SmtpCommandAt *at, Mta mta) {
+  g_autoptr(Arena) arena = arena_new(0);
+  (void)printf("%s", mta_title(mta));
+  for (int door = 0, count = 0; door < DOOR_COUNT; door++) {
+    if (at->doors & DOOR_BIT(door)) {
+      (void)printf("%s %s", count++ > 0 ? " and" : ", through", door_name((Door)door));
+    }
+  }
+  if (at->phases != 0) {
+    (void)printf(" at %s", slice_to_string(arena, phase_set_names(arena, at->phases)));
+  }
+  (void)fputs(": ", stdout);
+  print_text(at->sentence);
+  (void)puts(".");
+}
+
+static void print_smtp_commands(void) {
+  list_begin();
+  for (int command = 0; command < SMTP_COMMAND_COUNT; command++) {
+    const SmtpCommandInfo *info = smtp_command_info((SmtpCommand)command);
+    print_item("Li", info->name);
+    print_sentence(info->sentence);
+    for (int mta = 0; mta < MTA_COUNT; mta++) {
+      SmtpCommandAt at = smtp_command_at((SmtpCommand)command, (Mta)mta);
+      print_place(&at, (Mta)mta);
+    }
+  }
+  list_end();
+}
+
 static void print_options(const CommandOption *options) {
   if (options == NULL) {
     return;
@@ -379,6 +409,7 @@ static const struct {
     {"@enhanced@", print_enhanced},
     {"@door policy@", print_policy_door},
     {"@door milter@", print_milter_door},
+    {"@smtp commands@", print_smtp_commands},
     {"@commands@", print_commands},
     {"@steps@", print_steps},
     {"@flags@", print_flags},

@@ -36,10 +36,16 @@ def check_names():
     codes = examples.listing("codes")
     expect([reply["code"] for reply in codes["replies"]] == [int(row[0]) for row in rows("common/smtp/reply.def", "REPLY")], "codes --json is not reply.def")
     expect(len(codes["enhanced"]) == len(rows("common/smtp/enhanced.def", "ENHANCED")), "codes --json is not enhanced.def")
-    doors = examples.listing("doors")
+    listed = examples.listing("doors")
+    doors, commands = listed["doors"], listed["commands"]
     phases = [row[1] for row in rows("common/smtp/phase.def", "PHASE")]
     expect([door["name"] for door in doors] == [row[1] for row in rows("common/smtp/door.def", "DOOR")], "doors --json is not door.def")
     expect(all([row["phase"] for row in door["phases"]] == phases for door in doors), "doors --json does not have all phases")
+    expect([command["name"] for command in commands] == [json.loads(row[1]) for row in rows("common/smtp/command.def", "COMMAND")], "doors --json is not command.def")
+    table_names = [json.loads(row[2]) for row in rows("common/smtp/command.def", "COMMAND") if row[2] != "NULL"]
+    expect(table_names == "HELO,MAIL FROM,RCPT TO,DATA,QUIT,RSET,VRFY,NOOP,TURN,EXPN,HELP,SEND FROM,SMOL FROM,SMAL FROM".split(","), "the source table's commands")
+    mtas = [row[1] for row in rows("common/smtp/mta.def", "MTA")]
+    expect(all(list(command["mtas"]) == mtas and all(place["is"] for place in command["mtas"].values()) for command in commands), "a command without a row for each MTA")
     for name, path, macro in (("actions", "common/rules/action/actions.def", "ACTION"), ("functions", "common/rules/function/functions.def", "FUNCTION")):
         listed = examples.listing(name)
         expect(len(listed) == len(rows(path, macro)), f"{name} --json is not {path}")
