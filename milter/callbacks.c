@@ -55,6 +55,16 @@ static void apply_effects(SMFICTX *context, Conversation *conversation, const Mi
       case EFFECT_QUARANTINE_MESSAGE:
         done = smfi_quarantine(context, milter_effect_text(arena, effect->as.why));
         break;
+      case EFFECT_APPEND_HEADER:
+      case EFFECT_REPLACE_HEADER:
+      case EFFECT_DELETE_HEADER:
+      case EFFECT_ADD_RECIPIENT:
+      case EFFECT_REMOVE_RECIPIENT:
+      case EFFECT_CHANGE_SENDER:
+      case EFFECT_REDIRECT_MESSAGE:
+      case EFFECT_BCC_MESSAGE:
+      case EFFECT_FILTER_MESSAGE:
+      case EFFECT_UNDONE:
       case EFFECT_LOG:
       case EFFECT_DELAY:
       case EFFECT_OBSERVED:

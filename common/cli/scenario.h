@@ -49,7 +49,8 @@ typedef enum ExpectedOutcome {
 /* NULL-terminated, in order of the enum. */
 const char *const *expected_outcome_names(void);
 
-typedef enum WithKind { WITH_HEADER, WITH_QUARANTINE, WITH_LOG, WITH_DELAY, WITH_OBSERVED, WITH_FAILED } WithKind;
+/* CHANGE is what is done to the message: headers, recipients, where it goes. */
+typedef enum WithKind { WITH_CHANGE, WITH_LOG, WITH_DELAY, WITH_OBSERVED, WITH_UNDONE, WITH_FAILED } WithKind;
 
 /* One `with`: an effect or a failed look-up, as canonical text (effect_text). */
 typedef struct With With;
@@ -148,6 +149,8 @@ const char *expectation_text(Arena *arena, const Expectation *expected);
 const char *step_text(Arena *arena, const ScenarioStep *step);
 /* The doors that are asked at a step of this kind with this text. */
 DoorSet step_doors(StepKind kind, const char *text);
+/* The phase of the step; `text` is its argument: EXPN is an unknown command with a phase of its own. PHASE_COUNT: none. */
+Phase step_phase(StepKind kind, const char *text);
 /* NULL when `set` may say the fact; else how it is said instead: "the step client says it". */
 const char *fact_said_elsewhere(Fact fact);
 

@@ -63,74 +63,126 @@ static void read_reply(WordLine *line, Expectation *expected) {
   }
 }
 
-static const char *read_with_text(Parser *parser, WordLine *line, const char *form, const char *word, size_t count) {
-  g_autoptr(GString) text = g_string_new(word);
-  for (size_t i = 0; i < count; i++) {
-    const Word *next = line_need_quoted(&parser->reader, line, form);
-    if (next == NULL) {
-      return NULL;
-    }
+/* What stands behind `with`: the words that begin it, and what follows them. */
+typedef enum WithForm { FORM_TEXT, FORM_TWO_TEXTS, FORM_NTH, FORM_NTH_TEXT, FORM_DURATION, FORM_WORD } WithForm;
+
+static const struct {
+  const char *first, *second; /* NULL: one word */
+  WithKind kind;
+  WithForm form;
+} withs[] = {
+    {"prepend", "header", WITH_CHANGE, FORM_TWO_TEXTS},
+    {"append", "header", WITH_CHANGE, FORM_TWO_TEXTS},
+    {"replace", "header", WITH_CHANGE, FORM_NTH_TEXT},
+    {"delete", "header", WITH_CHANGE, FORM_NTH},
+    {"add", "recipient", WITH_CHANGE, FORM_TEXT},
+    {"remove", "recipient", WITH_CHANGE, FORM_TEXT},
+    {"change", "sender", WITH_CHANGE, FORM_TEXT},
+    {"redirect", NULL, WITH_CHANGE, FORM_TEXT},
+    {"bcc", NULL, WITH_CHANGE, FORM_TEXT},
+    {"filter", NULL, WITH_CHANGE, FORM_TEXT},
+    {"quarantine", NULL, WITH_CHANGE, FORM_TEXT},
+    {"log", NULL, WITH_LOG, FORM_TEXT},
+    {"delay", NULL, WITH_DELAY, FORM_DURATION},
+    {"observed", NULL, WITH_OBSERVED, FORM_WORD},
+    {"undone", NULL, WITH_UNDONE, FORM_WORD},
+    {"failed", NULL, WITH_FAILED, FORM_TEXT},
+};
+
+static const char with_forms[] =
+    "prepend|append|replace|delete header \"NAME\" ..., add|remove recipient \"ADDRESS\", change sender \"ADDRESS\", redirect|bcc \"ADDRESS\", "
+    "filter \"TRANSPORT:DESTINATION\", quarantine \"WHY\", log \"TEXT\", delay DURATION, observed|undone RULE or failed \"LOOK-UP\"";
+
+static bool read_quoted_text(Parser *parser, WordLine *line, GString *text) {
+  const Word *next = line_need_quoted(&parser->reader, line, with_forms);
+  if (next) {
     effect_text_quote(text, slice_from(next->text));
   }
-  return slice_to_string(parser->reader.arena, slice_make(text->str, text->len));
+  return next != NULL;
 }
 
-static const char *read_with_word(Parser *parser, WordLine *line, const char *form, const char *word) {
-  const Word *next = line_need(&parser->reader, line, form);
-  return next ? arena_printf(parser->reader.arena, "%s %s", word, next->text) : NULL;
+/* Which of several headers: a number or `last`, in front of what comes next. */
+static void read_nth(WordLine *line, GString *text) {
+  const Word *next = line_peek(line);
+  int64_t number;
+  if (next && !next->quoted && (strcmp(next->text, "last") == 0 || slice_to_int(slice_from(next->text), &number))) {
+    g_string_append_printf(text, " %s", next->text);
+    line->at++;
+  }
 }
 
-static const char *read_delay(Parser *parser, WordLine *line, const char *form) {
-  const Word *word = line_need(&parser->reader, line, form);
+static bool read_delay(Parser *parser, WordLine *line, GString *text) {
+  const Word *word = line_need(&parser->reader, line, with_forms);
   Value value;
   const char *problem;
   Slice right_form;
   if (word == NULL) {
-    return NULL;
+    return false;
   }
   if (!value_parse(parser->reader.arena, TYPE_DURATION, slice_from(word->text), &value, &problem, &right_form)) {
     line_error(&parser->reader, line, word->span, "a duration: 2s", "%s is no duration", word->text);
-    return NULL;
+    return false;
   }
-  return effect_text_delay(parser->reader.arena, value.as.number * 1000);
+  g_string_assign(text, effect_text_delay(parser->reader.arena, value.as.number * 1000));
+  return true;
 }
 
-static bool read_with(Parser *parser, WordLine *line, Expectation *expected) {
-  static const char form[] =
-      "prepend header \"NAME\" \"VALUE\", quarantine \"WHY\", log \"TEXT\", delay DURATION, observed RULE or failed \"LOOK-UP\"";
-  With *with = ARENA_NEW(parser->reader.arena, With);
-  const Word *word = line_need(&parser->reader, line, form);
-  if (word == NULL) {
-    return false;
+static bool read_form(Parser *parser, WordLine *line, WithForm form, GString *text) {
+  switch (form) {
+    case FORM_TEXT:
+      return read_quoted_text(parser, line, text);
+    case FORM_TWO_TEXTS:
+      return read_quoted_text(parser, line, text) && read_quoted_text(parser, line, text);
+    case FORM_NTH:
+    case FORM_NTH_TEXT:
+      if (!read_quoted_text(parser, line, text)) {
+        return false;
+      }
+      read_nth(line, text);
+      return form == FORM_NTH || read_quoted_text(parser, line, text);
+    case FORM_DURATION:
+      return read_delay(parser, line, text);
+    case FORM_WORD: {
+      const Word *next = line_need(&parser->reader, line, with_forms);
+      g_string_append_printf(text, " %s", next ? next->text : "");
+      return next != NULL;
+    }
   }
-  if (strcmp(word->text, "prepend") == 0 && line_take(line, "header")) {
-    with->kind = WITH_HEADER;
-    with->text = read_with_text(parser, line, form, "prepend header", 2);
-  } else if (strcmp(word->text, "quarantine") == 0) {
-    with->kind = WITH_QUARANTINE;
-    with->text = read_with_text(parser, line, form, "quarantine", 1);
-  } else if (strcmp(word->text, "log") == 0) {
-    with->kind = WITH_LOG;
-    with->text = read_with_text(parser, line, form, "log", 1);
-  } else if (strcmp(word->text, "delay") == 0) {
-    with->kind = WITH_DELAY;
-    with->text = read_delay(parser, line, form);
-  } else if (strcmp(word->text, "observed") == 0) {
-    with->kind = WITH_OBSERVED;
-    with->text = read_with_word(parser, line, form, "observed");
-  } else if (strcmp(word->text, "failed") == 0) {
-    with->kind = WITH_FAILED;
-    with->text = read_with_text(parser, line, form, "failed", 1);
-  } else {
-    line_error(&parser->reader, line, word->span, form, "nothing comes with %s", word->text);
-    return false;
-  }
+  g_assert_not_reached();
+}
+
+static void add_with(Expectation *expected, With *with) {
   const With **place = &expected->with;
   while (*place) {
     place = (const With **)(uintptr_t) & (*place)->next;
   }
   *place = with;
-  return with->text != NULL;
+}
+
+static bool read_with(Parser *parser, WordLine *line, Expectation *expected) {
+  const Word *word = line_need(&parser->reader, line, with_forms);
+  if (word == NULL) {
+    return false;
+  }
+  for (size_t i = 0; i < G_N_ELEMENTS(withs); i++) {
+    if (strcmp(word->text, withs[i].first) != 0 || (withs[i].second && !line_take(line, withs[i].second))) {
+      continue;
+    }
+    g_autoptr(GString) text = g_string_new(withs[i].first);
+    if (withs[i].second) {
+      g_string_append_printf(text, " %s", withs[i].second);
+    }
+    if (!read_form(parser, line, withs[i].form, text)) {
+      return false;
+    }
+    With *with = ARENA_NEW(parser->reader.arena, With);
+    with->kind = withs[i].kind;
+    with->text = slice_to_string(parser->reader.arena, slice_make(text->str, text->len));
+    add_with(expected, with);
+    return true;
+  }
+  line_error(&parser->reader, line, word->span, with_forms, "nothing comes with %s", word->text);
+  return false;
 }
 
 Expectation *read_expectation(Parser *parser, WordLine *line, DoorSet *doors) {

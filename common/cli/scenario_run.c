@@ -69,7 +69,7 @@ static bool text_is_in(const char *text, const char *const *list) {
 }
 
 static bool is_done_to_message(const With *with) {
-  return with->kind == WITH_HEADER || with->kind == WITH_QUARANTINE;
+  return with->kind == WITH_CHANGE;
 }
 
 /* At the end of a message all that is done to it is known: no more and no less than expected. */

@@ -159,6 +159,17 @@ static void read_refusal(StoryDoor *door, Slice action, StepOutcome *outcome) {
   outcome->closed = strcmp(outcome->code, "421") == 0 || strcmp(outcome->code, "521") == 0;
 }
 
+/* The actions of access(5) that change a message, as effect_text calls them. */
+static const struct {
+  Slice action;
+  const char *word;
+} changes[] = {
+    {SLICE_LITERAL("HOLD"), "quarantine"},
+    {SLICE_LITERAL("REDIRECT"), "redirect"},
+    {SLICE_LITERAL("BCC"), "bcc"},
+    {SLICE_LITERAL("FILTER"), "filter"},
+};
+
 /* What the MTA does to the message because of this answer. */
 static void note_done(StoryDoor *door, Slice action) {
   Slice rest, value;
@@ -170,13 +181,16 @@ static void note_done(StoryDoor *door, Slice action) {
     g_string_append(text, "prepend header");
     effect_text_quote(text, name);
     effect_text_quote(text, slice_trim(value));
-  } else if (slice_equal(word, SLICE_LITERAL("HOLD"))) {
-    g_string_append(text, "quarantine");
-    effect_text_quote(text, rest);
-  } else {
-    return;
   }
-  g_ptr_array_add(door->policy->done, g_strdup(text->str));
+  for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
+    if (slice_equal(word, changes[i].action)) {
+      g_string_append(text, changes[i].word);
+      effect_text_quote(text, rest);
+    }
+  }
+  if (text->len > 0) {
+    g_ptr_array_add(door->policy->done, g_strdup(text->str));
+  }
 }
 
 static const char *const *done_texts(const StoryDoor *door) {

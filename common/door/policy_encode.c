@@ -101,6 +101,19 @@ static Slice encode_word(Arena *arena, const char *word, Slice text) {
   return take(arena, out);
 }
 
+/* REDIRECT, BCC and FILTER: cut or changed it would be another's address, so it is whole or nothing. */
+static Slice encode_target(Arena *arena, const char *word, Slice target) {
+  for (size_t i = 0; i < target.length; i++) {
+    if ((unsigned char)target.data[i] < 0x20 || target.data[i] == 0x7f) {
+      return SLICE_EMPTY;
+    }
+  }
+  if (target.length == 0 || target.length > LIMIT_ADDRESS || !g_utf8_validate(target.data, (gssize)target.length, NULL)) {
+    return SLICE_EMPTY;
+  }
+  return slice_from(arena_printf(arena, "%s %.*s", word, SLICE_ARGS(target)));
+}
+
 /* Empty when nothing of the name may stand in a header. */
 static Slice encode_prepend(Arena *arena, Slice name, Slice value) {
   GString *out = g_string_new("PREPEND ");
@@ -126,6 +139,19 @@ Slice policy_encode_effect(Arena *arena, const Effect *effect) {
       return encode_prepend(arena, effect->as.header.name, effect->as.header.value);
     case EFFECT_QUARANTINE_MESSAGE:
       return encode_word(arena, "HOLD", effect->as.why);
+    case EFFECT_REDIRECT_MESSAGE:
+      return encode_target(arena, "REDIRECT", effect->as.address);
+    case EFFECT_BCC_MESSAGE:
+      return encode_target(arena, "BCC", effect->as.address);
+    case EFFECT_FILTER_MESSAGE:
+      return encode_target(arena, "FILTER", effect->as.filter);
+    case EFFECT_APPEND_HEADER:
+    case EFFECT_REPLACE_HEADER:
+    case EFFECT_DELETE_HEADER:
+    case EFFECT_ADD_RECIPIENT:
+    case EFFECT_REMOVE_RECIPIENT:
+    case EFFECT_CHANGE_SENDER:
+    case EFFECT_UNDONE:
     case EFFECT_LOG:
     case EFFECT_DELAY:
     case EFFECT_OBSERVED:

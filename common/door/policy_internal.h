@@ -23,6 +23,9 @@ Ruleset *policy_memory_pin(PolicyMemory *memory, const MemoryKey *key, Ruleset *
 bool policy_memory_say(PolicyMemory *memory, const MemoryKey *key, uint32_t effect);
 void policy_memory_spare(PolicyMemory *memory, const MemoryKey *key);
 bool policy_memory_is_spared(PolicyMemory *memory, const MemoryKey *key);
+/* Copies what is known of the message's groups; {0} when nothing is. */
+void policy_memory_load_groups(PolicyMemory *memory, const MemoryKey *key, RecipientGroups *groups);
+void policy_memory_store_groups(PolicyMemory *memory, const MemoryKey *key, const RecipientGroups *groups);
 
 /* The text behind "action=" for a whole-message effect; empty when there is none to say. */
 Slice policy_encode_effect(Arena *arena, const Effect *effect);

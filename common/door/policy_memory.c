@@ -20,6 +20,7 @@ struct MemoryEntry {
   Ruleset *ruleset; /* a reference, or NULL */
   unsigned said_count;
   bool spared;
+  RecipientGroups *groups; /* NULL: nothing is known of them */
   uint32_t said[LIMIT_INSTANCE_EFFECTS];
 };
 
@@ -82,6 +83,7 @@ static void entry_forget(PolicyMemory *memory, MemoryEntry *entry) {
   *link = entry->chain;
   list_remove(memory, entry);
   ruleset_unref(entry->ruleset);
+  g_clear_pointer(&entry->groups, g_free);
   entry->chain = memory->free_entries;
   memory->free_entries = entry;
   memory->count--;
@@ -216,4 +218,21 @@ bool policy_memory_is_spared(PolicyMemory *memory, const MemoryKey *key) {
   bool spared = entry != NULL && entry->spared;
   (void)pthread_mutex_unlock(&memory->lock);
   return spared;
+}
+
+void policy_memory_load_groups(PolicyMemory *memory, const MemoryKey *key, RecipientGroups *groups) {
+  (void)pthread_mutex_lock(&memory->lock);
+  const MemoryEntry *entry = entry_find(memory, key, false);
+  *groups = entry != NULL && entry->groups != NULL ? *entry->groups : (RecipientGroups){.told_count = 0};
+  (void)pthread_mutex_unlock(&memory->lock);
+}
+
+void policy_memory_store_groups(PolicyMemory *memory, const MemoryKey *key, const RecipientGroups *groups) {
+  (void)pthread_mutex_lock(&memory->lock);
+  MemoryEntry *entry = entry_find(memory, key, true);
+  if (entry->groups == NULL) {
+    entry->groups = g_new(RecipientGroups, 1);
+  }
+  *entry->groups = *groups;
+  (void)pthread_mutex_unlock(&memory->lock);
 }

@@ -6,6 +6,7 @@
 #include "common/base/limits.h"
 #include "common/door/policy_internal.h"
 #include "common/rules/action.h"
+#include "common/smtp/capability.h"
 
 enum { STEPS_MAX = 4 };
 
@@ -20,6 +21,7 @@ struct PolicyQuestion {
   Phase asked;
   MemoryKey key;
   bool has_key, is_message;
+  bool has_groups; /* the message's groups were fetched from the memory */
   Phase steps[STEPS_MAX]; /* the phases to evaluate, in order */
   size_t step_count;
   size_t at;              /* the step that runs, or is next */
@@ -152,10 +154,28 @@ static bool is_spared_message(const PolicyQuestion *question) {
          policy_memory_is_spared(question->memory, &question->key);
 }
 
+/* ---- Groups of recipients ---- */
+
+/* Each recipient is a question of its own: what the message's earlier ones were is remembered for it. */
+static bool groups_recipients(const PolicyQuestion *question) {
+  return question->asked == PHASE_RCPT && question->ruleset->group_count > 0 && question->has_key && question->is_message;
+}
+
+static void settle_groups(PolicyQuestion *question) {
+  if (question->has_groups) {
+    variables_end_recipient(question->variables, !verdict_refuses(&question->verdict));
+    policy_memory_store_groups(question->memory, &question->key, variables_groups(question->variables));
+  }
+}
+
 /* ---- Evaluating ---- */
 
 static void start_step(PolicyQuestion *question) {
   Phase phase = question->steps[question->at];
+  if (phase == PHASE_RCPT && groups_recipients(question)) {
+    policy_memory_load_groups(question->memory, &question->key, variables_groups(question->variables));
+    question->has_groups = true;
+  }
   EvaluationOptions options = {.here_only = question->held < question->step_count && phase == PHASE_RCPT,
                                .trace = question->trace,
                                .match_space = question->options.match_space};
@@ -260,6 +280,9 @@ EvaluationState policy_question_run(PolicyQuestion *question) {
     const Verdict *verdict = evaluation_verdict(question->evaluation);
     evaluation_commit(question->evaluation);
     step_done(question, verdict);
+    if (question->decided) {
+      settle_groups(question);
+    }
   }
   return EVALUATION_DECIDED;
 }
@@ -298,28 +321,12 @@ int64_t policy_question_delay_ms(const PolicyQuestion *question) {
 
 /* Where Postfix takes it (measured): with a sender known, not for VRFY and ETRN, and a header only before the message is stored. */
 static bool phase_takes(Phase phase, EffectKind kind) {
-  switch (phase) {
-    case PHASE_MAIL:
-    case PHASE_RCPT:
-    case PHASE_DATA:
-      return effect_is_whole_message(kind);
-    case PHASE_EOM:
-      return effect_is_whole_message(kind) && kind != EFFECT_PREPEND_HEADER;
-    case PHASE_CONNECT:
-    case PHASE_HELO:
-    case PHASE_VRFY:
-    case PHASE_EXPN:
-    case PHASE_ETRN:
-    case PHASE_UNKNOWN:
-    case PHASE_COUNT:
-      return false;
-  }
-  g_assert_not_reached();
+  return effect_is_whole_message(kind) && (capability(DOOR_POLICY, phase)->effects & EFFECT_BIT(kind)) != 0;
 }
 
-/* True when it is new for this message. Without anything to remember it by it is said each time. */
-static bool say_once(PolicyQuestion *question, const char *kind, Slice rule) {
-  uint64_t hash = slice_hash(rule) * 31 + slice_hash(slice_from(kind));
+/* True when it is new for this message: a rule says it once, but copies to each of its addresses. Without anything to remember it by it is said each time. */
+static bool say_once(PolicyQuestion *question, const char *kind, Slice rule, Slice target) {
+  uint64_t hash = (slice_hash(rule) * 31 + slice_hash(slice_from(kind))) * 31 + slice_hash_fold(target);
   return !question->has_key || policy_memory_say(question->memory, &question->key, (uint32_t)(hash ^ (hash >> 32)));
 }
 
@@ -327,7 +334,7 @@ static const Effect *choose_effect(PolicyQuestion *question) {
   for (size_t i = 0; i < question->verdict.effect_count; i++) {
     const Effect *effect = &question->verdict.effects[i];
     if (phase_takes(question->asked, effect->kind) && policy_encode_effect(question->arena, effect).length > 0 &&
-        say_once(question, effect_name(effect->kind), effect->rule)) {
+        say_once(question, effect_name(effect->kind), effect->rule, effect->kind == EFFECT_BCC_MESSAGE ? effect->as.address : SLICE_EMPTY)) {
       return effect;
     }
   }
@@ -343,7 +350,7 @@ Slice policy_question_bytes(PolicyQuestion *question) {
       action = policy_encode(question->arena, &question->verdict, choose_effect(question), question->options.accept_is_ok);
       break;
     case OUTCOME_DISCARD:
-      action = say_once(question, "discard", question->verdict.rule) ? policy_encode(question->arena, &question->verdict, NULL, false)
+      action = say_once(question, "discard", question->verdict.rule, SLICE_EMPTY) ? policy_encode(question->arena, &question->verdict, NULL, false)
                                                                      : SLICE_LITERAL("DUNNO");
       break;
     case OUTCOME_TEMPFAIL:

@@ -42,6 +42,9 @@ static void append_argument(GString *text, const ActionArgument *argument) {
     case ARGUMENT_TEXT:
       g_string_append_printf(text, "\"%s\"", argument->words);
       break;
+    case ARGUMENT_ADDRESS:
+      g_string_append_printf(text, "\"%s\"|<>", argument->words);
+      break;
     case ARGUMENT_WORD:
       for (const char *c = argument->words; *c != '\0'; c++) {
         g_string_append_c(text, *c == ' ' ? '|' : *c);

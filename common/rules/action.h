@@ -19,6 +19,7 @@ typedef enum ArgumentKind {
   ARGUMENT_CODE,       /* three digits */
   ARGUMENT_ENHANCED,   /* 5.7.1 */
   ARGUMENT_TEXT,       /* a quoted string, a template */
+  ARGUMENT_ADDRESS,    /* a text, or <> */
   ARGUMENT_NUMBER,     /* integer or decimal with optional sign */
   ARGUMENT_DURATION,   /* 2s */
   ARGUMENT_EXPRESSION, /* any value */

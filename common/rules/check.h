@@ -44,6 +44,9 @@ const VariableInfo *check_assignment(Checker *checker, const ArgumentNode *varia
 /* The slot of a score, made at first use; the empty name is the plain score. */
 uint32_t check_score_name(Checker *checker, Slice name);
 
+/* A number of its own for a rule that groups recipients; false, and told, past LIMIT_GROUP_RULES. */
+bool check_group(Checker *checker, const ActionNode *node, uint32_t *group);
+
 /* Adds an expression that must be decided before the action is performed. */
 void check_add_argument(Checker *checker, Rule *rule, const Expression *expression);
 /* `compile` of an action whose only argument is a text: the plan is that Expression. */

@@ -1,12 +1,15 @@
 /*
  * check_statement.c: the statements of a phase: rules and blocks in one array, in file order, includes in place.
  */
+#include "common/base/limits.h"
 #include "common/rules/check_internal.h"
 #include "common/rules/format.h"
 #include "common/smtp/capability.h"
 
 extern const Action action_pass, action_accept, action_tempfail, action_reject, action_disconnect, action_check, action_discard_message,
-    action_quarantine_message, action_score, action_set, action_delay, action_prepend_header;
+    action_quarantine_message, action_score, action_set, action_delay, action_prepend_header, action_append_header, action_replace_header,
+    action_delete_header, action_add_recipient, action_remove_recipient, action_change_sender, action_redirect_message, action_bcc_message,
+    action_filter_message, action_group_recipients;
 
 typedef struct PhaseBuilder {
   Checker *checker;
@@ -94,6 +97,16 @@ void check_add_argument(Checker *checker, Rule *rule, const Expression *expressi
   rule->uses_details |= expression->reads_details;
 }
 
+bool check_group(Checker *checker, const ActionNode *node, uint32_t *group) {
+  *group = checker->program->group_count;
+  if (*group < LIMIT_GROUP_RULES) {
+    checker->program->group_count++;
+    return true;
+  }
+  (void)diagnostics_error(checker->diagnostics, node->name_span, "at most %d rules of a ruleset can group recipients", LIMIT_GROUP_RULES);
+  return false;
+}
+
 /* Where an action may stand, and which doors can do it */
 
 typedef struct Deed {
@@ -109,34 +122,102 @@ static const Deed deeds[] = {
     {&action_discard_message, OUTCOME_BIT(OUTCOME_DISCARD), 0},
     {&action_quarantine_message, 0, EFFECT_BIT(EFFECT_QUARANTINE_MESSAGE)},
     {&action_prepend_header, 0, EFFECT_BIT(EFFECT_PREPEND_HEADER)},
+    {&action_append_header, 0, EFFECT_BIT(EFFECT_APPEND_HEADER)},
+    {&action_replace_header, 0, EFFECT_BIT(EFFECT_REPLACE_HEADER)},
+    {&action_delete_header, 0, EFFECT_BIT(EFFECT_DELETE_HEADER)},
+    {&action_add_recipient, 0, EFFECT_BIT(EFFECT_ADD_RECIPIENT)},
+    {&action_remove_recipient, 0, EFFECT_BIT(EFFECT_REMOVE_RECIPIENT)},
+    {&action_change_sender, 0, EFFECT_BIT(EFFECT_CHANGE_SENDER)},
+    {&action_redirect_message, 0, EFFECT_BIT(EFFECT_REDIRECT_MESSAGE)},
+    {&action_bcc_message, 0, EFFECT_BIT(EFFECT_BCC_MESSAGE)},
+    {&action_filter_message, 0, EFFECT_BIT(EFFECT_FILTER_MESSAGE)},
     {&action_delay, 0, EFFECT_BIT(EFFECT_DELAY)},
 };
 
-static bool door_does(const Capability *door, const Action *action) {
+static const Deed *deed_of(const Action *action) {
   for (size_t i = 0; i < G_N_ELEMENTS(deeds); i++)
     if (deeds[i].action == action)
-      return (door->outcomes & deeds[i].outcomes) == deeds[i].outcomes && (door->effects & deeds[i].effects) == deeds[i].effects;
-  return true;
+      return &deeds[i];
+  return NULL;
+}
+
+static bool door_does(Door door, Phase phase, const Action *action) {
+  const Deed *deed = deed_of(action);
+  const Capability *can = capability(door, phase);
+  return (action->doors & DOOR_BIT(door)) && (!deed || ((can->outcomes & deed->outcomes) == deed->outcomes &&
+                                                        (can->effects & deed->effects) == deed->effects));
+}
+
+static bool is_asked(const Checker *checker, Door door, Phase phase) {
+  return (checker->options->enabled_doors & DOOR_BIT(door)) && door_asks(door, phase);
+}
+
+/* Of two doors that are asked at a phase one has its rules' verdicts. */
+static bool door_answers(const Checker *checker, Door door, Phase phase) {
+  if (!is_asked(checker, door, phase))
+    return false;
+  switch (door) {
+    case DOOR_POLICY:
+      return policy_answers(checker, phase);
+    case DOOR_MILTER:
+      return !policy_answers(checker, phase);
+    case DOOR_SOCKETMAP:
+      return true;
+    case DOOR_COUNT:
+      break;
+  }
+  g_assert_not_reached();
+}
+
+/* Where else: the doors that can do it here, else the phases where a door in use can. */
+static void tell_who_can(Checker *checker, Diagnostic *told, const Action *action) {
+  g_autoptr(GString) doors = g_string_new(NULL);
+  PhaseSet phases = 0;
+  for (Door door = 0; door < DOOR_COUNT; door++) {
+    if (door_asks(door, checker->phase) && door_does(door, checker->phase, action))
+      g_string_append_printf(doors, "%s%s", doors->len ? ", " : "", door_name(door));
+    for (Phase phase = 0; phase < PHASE_COUNT; phase++)
+      if (is_asked(checker, door, phase) && door_does(door, phase, action))
+        phases |= PHASE_BIT(phase);
+  }
+  phases &= action->phases;
+  if (phases)
+    diagnostic_expected(checker->diagnostics, told, "expected the rule at: %.*s", SLICE_ARGS(phase_set_names(checker->scratch, phases)));
+  else if (doors->len)
+    diagnostic_expected(checker->diagnostics, told, "doors that can at %s: %s", phase_name(checker->phase), doors->str);
+}
+
+/* One door that answers here cannot, another can. */
+static void warn_of_door(Checker *checker, const ActionNode *node, Door door) {
+  Diagnostic *told = diagnostics_warning(checker->diagnostics, node->name_span, "the %s door cannot do \"%s\" at %s", door_name(door),
+                                         node->action->name, phase_name(checker->phase));
+  g_autoptr(GString) doors = g_string_new(NULL);
+  for (Door other = 0; other < DOOR_COUNT; other++)
+    if (is_asked(checker, other, checker->phase) && door_does(other, checker->phase, node->action))
+      g_string_append_printf(doors, "%s%s", doors->len ? ", " : "", door_name(other));
+  diagnostic_expected(checker->diagnostics, told, "doors that can: %s", doors->str);
 }
 
 static bool check_doors_of(Checker *checker, const ActionNode *node) {
-  const char *why = NULL;
-  bool asked = false;
+  bool asked = false, can = false;
   for (Door door = 0; door < DOOR_COUNT; door++) {
-    if (!(checker->options->enabled_doors & DOOR_BIT(door)) || !door_asks(door, checker->phase))
+    if (!is_asked(checker, door, checker->phase))
       continue;
-    const Capability *can = capability(door, checker->phase);
-    if ((node->action->doors & DOOR_BIT(door)) && door_does(can, node->action))
-      return true;
     asked = true;
-    why = can->postfix;
+    can |= door_does(door, checker->phase, node->action);
   }
-  if (!asked)
-    return true;
-  Diagnostic *told = diagnostics_error(checker->diagnostics, node->name_span, "no door in use can do \"%s\" at %s", node->action->name,
-                                       phase_name(checker->phase));
-  diagnostic_expected(checker->diagnostics, told, "%s", why);
-  return false;
+  if (asked && !can) {
+    Diagnostic *told = diagnostics_error(checker->diagnostics, node->name_span, "no door in use can do \"%s\" at %s", node->action->name,
+                                         phase_name(checker->phase));
+    tell_who_can(checker, told, node->action);
+    return false;
+  }
+  const Deed *deed = deed_of(node->action);
+  bool changes = deed && (deed->effects & (EffectSet)~EFFECT_BIT(EFFECT_DELAY));
+  for (Door door = 0; door < DOOR_COUNT && changes; door++)
+    if (door_answers(checker, door, checker->phase) && !door_does(door, checker->phase, node->action))
+      warn_of_door(checker, node, door);
+  return true;
 }
 
 static bool check_place(Checker *checker, const ActionNode *node) {
@@ -206,6 +287,7 @@ static void note_phase(PhaseBuilder *builder, const Rule *rule, const Expression
   program->has_rules = true;
   program->has_disconnect |= !rule->observe && (rule->action == &action_disconnect || rule->action == &action_check);
   program->sets_variables |= rule->action == &action_set || rule->action == &action_score;
+  program->facts[FACT_RECIPIENT] |= rule->action == &action_group_recipients; /* whom it sent away, it knows again */
   if (condition)
     program->lookup_classes |= condition->lookup_classes;
   for (size_t i = 0; i < rule->argument_count; i++)

@@ -343,7 +343,21 @@ void evaluation_commit(Evaluation *evaluation) {
   const Run *run = &evaluation->run;
   for (Scope scope = SCOPE_SESSION; scope <= SCOPE_RECIPIENT; scope++)
     commit_scope(evaluation, scope);
+static void commit_groups(Evaluation *evaluation) {
+  const GroupNote *note = evaluation->run.group_note;
+  if (note == NULL)
+    return;
+  RecipientGroups *groups = variables_groups(evaluation->variables);
+  for (uint32_t group = 0; group < evaluation->ruleset->group_count; group++) {
+    if (note->proposes[group])
+      recipient_groups_propose(groups, group, note->values[group]);
+  }
+  if (note->tells)
+    recipient_groups_tell(groups, note->recipient);
+}
+
   for (size_t i = 0; i < run->score_count; i++)
     variables_add_score(evaluation->variables, &run->scores[i]);
   variables_set_phase(evaluation->variables, evaluation->phase);
 }
+  commit_groups(evaluation);

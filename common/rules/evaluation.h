@@ -73,6 +73,20 @@ typedef struct Details {
   ResourceAnswer listed;
 } Details;
 
+/* Where the quantifiers around a condition stand. */
+typedef struct ElementFrame {
+  const struct ElementFrame *outer;
+  const Value *value;
+} ElementFrame;
+
+/* What a run's `group recipients` rules leave for evaluation_commit. */
+typedef struct GroupNote {
+  bool proposes[LIMIT_GROUP_RULES];
+  uint64_t values[LIMIT_GROUP_RULES];
+  uint64_t recipient;
+  bool tells; /* the verdict sends the recipient away */
+} GroupNote;
+
 struct Run {
   Evaluation *evaluation;
   Arena *arena;
@@ -102,6 +116,7 @@ struct Run {
   Contribution *scores;
   size_t score_count, score_room;
 };
+  GroupNote *group_note; /* NULL: no such rule was performed */
 
 struct Evaluation {
   Arena *arena;

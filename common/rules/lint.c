@@ -4,7 +4,8 @@
 #include "common/rules/check_internal.h"
 #include "common/rules/format.h"
 
-extern const Action action_accept, action_tempfail, action_reject, action_quarantine_message, action_prepend_header;
+extern const Action action_accept, action_tempfail, action_reject, action_quarantine_message, action_prepend_header, action_redirect_message, action_bcc_message,
+    action_filter_message;
 
 typedef enum LintKind {
   LINT_SHADOWED,
@@ -232,7 +233,8 @@ static void lint_doors(Lint *lint) {
           diagnostics_warning(lint->checker->diagnostics, span, "a refusal at data leaves the transaction open until the client says RSET");
       told_with(lint, told, "expected the rule at rcpt or eom");
     }
-    bool changes = action == &action_prepend_header || action == &action_quarantine_message;
+    bool changes = action == &action_prepend_header || action == &action_quarantine_message || action == &action_redirect_message ||
+                   action == &action_bcc_message || action == &action_filter_message;
     if (!changes || !policy_answers(lint->checker, lint->phase))
       continue;
     if (first && first_time(lint, statement, LINT_CHANGES)) {

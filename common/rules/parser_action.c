@@ -55,6 +55,8 @@ static bool can_begin(const Parser *parser, const ActionArgument *argument) {
       return kind == TOKEN_ENHANCED;
     case ARGUMENT_TEXT:
       return kind == TOKEN_STRING;
+    case ARGUMENT_ADDRESS:
+      return kind == TOKEN_STRING || kind == TOKEN_NULL_SENDER;
     case ARGUMENT_NUMBER:
       return number;
     case ARGUMENT_DURATION:
@@ -98,6 +100,13 @@ static Node *read_node(Parser *parser, ArgumentKind kind) {
   switch (kind) {
     case ARGUMENT_TEXT:
       return parse_string(parser);
+    case ARGUMENT_ADDRESS: {
+      if (parser_kind(parser) == TOKEN_STRING) {
+        return parse_string(parser);
+      }
+      Token token = parser_advance(parser);
+      return node_literal(parser, NODE_NULL_SENDER, &token);
+    }
     case ARGUMENT_NUMBER:
       return parse_number(parser);
     case ARGUMENT_INDEX:
@@ -133,6 +142,7 @@ static bool read_argument(ActionReader *reader, size_t spec) {
       return read_token(reader, spec, kind);
     case ARGUMENT_END:
     case ARGUMENT_TEXT:
+    case ARGUMENT_ADDRESS:
     case ARGUMENT_NUMBER:
     case ARGUMENT_DURATION:
     case ARGUMENT_EXPRESSION:

@@ -192,6 +192,7 @@ typedef struct RulesetOptions {
 /*
  * Reads, checks and compiles. NULL when there are errors: they are in `diagnostics` (also an unreadable file, with a span of length 0).
  * Warnings may come with a good ruleset. Slow; for start, helper threads and the tool. Transfer full.
+  uint32_t group_count;     /* rules that group recipients */
  */
 Ruleset *ruleset_load_file(const char *path, const RulesetOptions *options, Diagnostics *diagnostics);
 Ruleset *ruleset_load_text(const char *name, Slice text, const char *directory, const RulesetOptions *options, Diagnostics *diagnostics);

@@ -141,14 +141,18 @@ bool run_unknown_condition(Run *run, const Rule *rule, const Failure *failures) 
   return false;
 }
 
+bool run_unknown_ends(Run *run, const Rule *rule, const Value *value) {
+  run_tell_failures(run, value->as.failures);
+  if (unknown_behaviour(rule->on_error, value->as.failures) != ON_ERROR_TEMPFAIL)
+    return false;
+  fail_rule(run, rule);
+  return true;
+}
+
 /* What could not be read might have said OK: that leaves the same doubt as an unknown accept. */
 void run_unknown(Run *run, const Rule *rule, const Value *value) {
-  run_tell_failures(run, value->as.failures);
-  if (unknown_behaviour(rule->on_error, value->as.failures) == ON_ERROR_TEMPFAIL) {
-    fail_rule(run, rule);
-  } else if (!rule->observe) {
+  if (!run_unknown_ends(run, rule, value) && !rule->observe)
     run->doubt = true;
-  }
 }
 
 /* ---- variables and scores ---- */

@@ -26,6 +26,16 @@ void run_effect(Run *run, const Rule *rule, const Effect *effect);
  * does: ends the phase by failure, or nothing; with `on error match` nothing too, since there is nothing to match.
  */
 void run_unknown(Run *run, const Rule *rule, const Value *value);
+/* The same for an action that only has an effect: true when the phase has ended by failure (or, observed, would have). */
+bool run_unknown_ends(Run *run, const Rule *rule, const Value *value);
+/*
+ * group recipients: does the recipient at hand have the value of its message's group? It is the group's first value where there is none yet
+ * and the recipient is accepted. One that differs is sent away once a message.
+ */
+typedef enum GroupAnswer { GROUP_SAME, GROUP_DIFFERS, GROUP_CAME_AGAIN } GroupAnswer;
+GroupAnswer run_group(Run *run, uint32_t group, const Value *value);
+/* run_end for a recipient that is sent away. */
+void run_end_group(Run *run, const Rule *rule, const Verdict *verdict);
 void run_set(Run *run, const Rule *rule, const VariableInfo *variable, Value value);
 void run_score(Run *run, const Rule *rule, Scope scope, uint32_t name, double amount);
 

@@ -27,6 +27,7 @@ struct Variables {
   bool any_accepted;                  /* a recipient of the message was accepted: the maxima hold */
   double *maxima;                     /* by score name, of the accepted recipients */
   double maximum_total;
+  RecipientGroups *groups; /* made when first needed */
 };
 
 static void slots_free(Variables *variables, Scope scope) {
@@ -60,6 +61,7 @@ void variables_free(Variables *variables) {
       g_array_free(variables->contributions[scope], TRUE);
   }
   g_free(variables->maxima);
+  g_free(variables->groups);
   ruleset_unref(variables->ruleset);
   g_free(variables);
 }
@@ -206,6 +208,14 @@ static void forget_scores(Variables *variables, Scope scope) {
     g_array_set_size(variables->contributions[scope], 0);
 }
 
+/* ---- groups ---- */
+
+RecipientGroups *variables_groups(Variables *variables) {
+  if (variables->groups == NULL)
+    variables->groups = g_new0(RecipientGroups, 1);
+  return variables->groups;
+}
+
 /* ---- ends of scopes ---- */
 
 static void fold_recipient(Variables *variables) {
@@ -227,6 +237,8 @@ static void fold_recipient(Variables *variables) {
 void variables_end_recipient(Variables *variables, bool accepted) {
   if (accepted)
     fold_recipient(variables);
+  if (variables->groups != NULL)
+    recipient_groups_end_recipient(variables->groups, accepted);
   forget_scores(variables, SCOPE_RECIPIENT);
   forget_values(variables, SCOPE_RECIPIENT);
 }
@@ -236,6 +248,8 @@ void variables_reset_message(Variables *variables) {
   forget_scores(variables, SCOPE_MESSAGE);
   forget_values(variables, SCOPE_MESSAGE);
   variables->any_accepted = false;
+  if (variables->groups != NULL)
+    *variables->groups = (RecipientGroups){.told_count = 0};
 }
 
 void variables_forget_phase(Variables *variables, Phase phase) {

@@ -8,6 +8,7 @@
 #define COMMON_RULES_VARIABLES_H
 
 #include "common/rules/program.h"
+#include "common/rules/recipient_groups.h"
 
 typedef struct Variables Variables;
 
@@ -53,6 +54,8 @@ void variables_put(Variables *variables, Scope scope, uint32_t slot, const Value
 void variables_add_score(Variables *variables, const Contribution *contribution);
 /* From now on variables_score reads as rules of this phase do. */
 void variables_set_phase(Variables *variables, Phase phase);
+/* Of the message: for evaluations, and for a door that has to keep them elsewhere. Never NULL. */
+RecipientGroups *variables_groups(Variables *variables);
 /* A copy whose texts (failures included) live in the arena; strings are cut to LIMIT_VARIABLE. */
 Value variables_copy_value(Arena *arena, const Value *value);
 

@@ -94,6 +94,18 @@ static void field_reply(GString *line, const Verdict *verdict) {
   }
 }
 
+static void append_header(GString *text, const Effect *effect) {
+  g_string_append_printf(text, " %.*s", SLICE_ARGS(effect->as.header.name));
+  if (effect->as.header.nth == HEADER_LAST) {
+    g_string_append(text, " last");
+  } else if (effect->as.header.nth != HEADER_ALL) {
+    g_string_append_printf(text, " %d", effect->as.header.nth);
+  }
+  if (effect->kind != EFFECT_DELETE_HEADER) {
+    g_string_append_printf(text, ": %.*s", SLICE_ARGS(effect->as.header.value));
+  }
+}
+
 /* False for an effect that has a line of its own. */
 static bool effect_text(const Effect *effect, GString *text) {
   g_string_append(text, effect_name(effect->kind));
@@ -104,7 +116,24 @@ static bool effect_text(const Effect *effect, GString *text) {
       g_string_append_printf(text, " %" G_GINT64_FORMAT "ms", (gint64)effect->as.delay_ms);
       break;
     case EFFECT_PREPEND_HEADER:
-      g_string_append_printf(text, " %.*s: %.*s", SLICE_ARGS(effect->as.header.name), SLICE_ARGS(effect->as.header.value));
+    case EFFECT_APPEND_HEADER:
+    case EFFECT_REPLACE_HEADER:
+    case EFFECT_DELETE_HEADER:
+      append_header(text, effect);
+      break;
+    case EFFECT_ADD_RECIPIENT:
+    case EFFECT_REMOVE_RECIPIENT:
+    case EFFECT_CHANGE_SENDER:
+    case EFFECT_REDIRECT_MESSAGE:
+    case EFFECT_BCC_MESSAGE:
+      g_string_append_printf(text, " <%.*s>", SLICE_ARGS(effect->as.address));
+      break;
+    case EFFECT_FILTER_MESSAGE:
+      g_string_append_printf(text, " %.*s", SLICE_ARGS(effect->as.filter));
+      break;
+    case EFFECT_UNDONE:
+      g_string_append_printf(text, " %.*s: %s: %.*s", SLICE_ARGS(effect->as.undone.action), effect->as.undone.problem,
+                             SLICE_ARGS(effect->as.undone.text));
       break;
     case EFFECT_QUARANTINE_MESSAGE:
       g_string_append_printf(text, " %.*s", SLICE_ARGS(effect->as.why));

@@ -65,8 +65,25 @@ static Effect effect_copy(Arena *arena, const Effect *effect) {
     case EFFECT_DELAY:
       break;
     case EFFECT_PREPEND_HEADER:
+    case EFFECT_APPEND_HEADER:
+    case EFFECT_REPLACE_HEADER:
+    case EFFECT_DELETE_HEADER:
       copy.as.header.name = slice_copy(arena, effect->as.header.name);
       copy.as.header.value = slice_copy(arena, effect->as.header.value);
+      break;
+    case EFFECT_ADD_RECIPIENT:
+    case EFFECT_REMOVE_RECIPIENT:
+    case EFFECT_CHANGE_SENDER:
+    case EFFECT_REDIRECT_MESSAGE:
+    case EFFECT_BCC_MESSAGE:
+      copy.as.address = slice_copy(arena, effect->as.address);
+      break;
+    case EFFECT_FILTER_MESSAGE:
+      copy.as.filter = slice_copy(arena, effect->as.filter);
+      break;
+    case EFFECT_UNDONE:
+      copy.as.undone.action = slice_copy(arena, effect->as.undone.action);
+      copy.as.undone.text = slice_copy(arena, effect->as.undone.text);
       break;
     case EFFECT_QUARANTINE_MESSAGE:
       copy.as.why = slice_copy(arena, effect->as.why);

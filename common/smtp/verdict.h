@@ -41,6 +41,8 @@ const char *effect_name(EffectKind kind);
 const char *effect_sentence(EffectKind kind);
 bool effect_is_whole_message(EffectKind kind);
 
+enum { HEADER_ALL = 0, HEADER_LAST = -1 };
+
 typedef struct Effect {
   EffectKind kind;
   Slice rule; /* id of the rule that said it */
@@ -48,9 +50,17 @@ typedef struct Effect {
     Slice log_text;
     int64_t delay_ms;
     struct {
-      Slice name, value;
+      Slice name, value; /* DELETE: no value */
+      int nth;           /* REPLACE, DELETE: of that name as the client sent it, from 1; HEADER_ALL, HEADER_LAST */
     } header;
-    Slice why; /* quarantine message */
+    Slice address; /* of recipients, senders, copies: normal form, "" for the null sender */
+    Slice filter;  /* transport:destination */
+    Slice why;     /* quarantine message */
+    struct {
+      Slice action; /* in words: "redirect message" */
+      Slice text;   /* what its argument came to; a stranger's */
+      const char *problem; /* static */
+    } undone;
     struct {
       Outcome outcome;
       Reply reply; /* code 0 when the outcome has none */

@@ -290,7 +290,27 @@ static void tell_effect(GString *told, Arena *arena, const Effect *effect) {
       g_string_append_printf(told, " %d", (int)effect->as.delay_ms);
       return;
     case EFFECT_PREPEND_HEADER:
+    case EFFECT_APPEND_HEADER:
       g_string_append_printf(told, " %.*s: %.*s", SLICE_ARGS(effect->as.header.name), SLICE_ARGS(effect->as.header.value));
+      return;
+    case EFFECT_REPLACE_HEADER:
+    case EFFECT_DELETE_HEADER:
+      g_string_append_printf(told, " %.*s[%d]: %.*s", SLICE_ARGS(effect->as.header.name), effect->as.header.nth,
+                             SLICE_ARGS(effect->as.header.value));
+      return;
+    case EFFECT_ADD_RECIPIENT:
+    case EFFECT_REMOVE_RECIPIENT:
+    case EFFECT_CHANGE_SENDER:
+    case EFFECT_REDIRECT_MESSAGE:
+    case EFFECT_BCC_MESSAGE:
+      g_string_append_printf(told, " <%.*s>", SLICE_ARGS(effect->as.address));
+      return;
+    case EFFECT_FILTER_MESSAGE:
+      g_string_append_printf(told, " %.*s", SLICE_ARGS(effect->as.filter));
+      return;
+    case EFFECT_UNDONE:
+      g_string_append_printf(told, " %.*s: %s \"%.*s\"", SLICE_ARGS(effect->as.undone.action), effect->as.undone.problem,
+                             SLICE_ARGS(effect->as.undone.text));
       return;
     case EFFECT_QUARANTINE_MESSAGE:
       g_string_append_printf(told, " %.*s", SLICE_ARGS(effect->as.why));

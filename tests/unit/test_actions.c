@@ -80,6 +80,26 @@ static const Case cases[] = {
      "pass; log a DISCARD is left out: there is no message at connect; log b HOLD is left out: there is no message at connect"},
     {PHASE_CONNECT, "[a] delay 2s", "pass; delay a 2000"},
     {PHASE_CONNECT, "[a] log \"{client_address}\"", "pass; log a 192.0.2.1"},
+    {PHASE_EOM, "[a] append header \"X-A\" \"{sender}\"", "pass; append_header a X-A: ann@example.org"},
+    {PHASE_EOM, "[a] replace header \"Subject\" \"x\"", "pass; replace_header a Subject[0]: x"},
+    {PHASE_RCPT, "[a] replace header \"Received\" 2 \"{recipient}\"", "pass; replace_header a Received[2]: bob@example.com"},
+    {PHASE_MAIL, "[a] replace header \"Received\" last \"\"", "pass; replace_header a Received[-1]: "},
+    {PHASE_EOM, "[a] delete header \"X-A\"\n[b] delete header \"X-A\" 1", "pass; delete_header a X-A[0]: ; delete_header b X-A[1]: "},
+    {PHASE_EOM, "[a] add recipient \"{sender.localpart}@Archive.EXAMPLE\"", "pass; add_recipient a <ann@archive.example>"},
+    {PHASE_RCPT, "[a] remove recipient \"{recipient}\"", "pass; remove_recipient a <bob@example.com>"},
+    {PHASE_EOM, "[a] change sender <>\n[b] change sender \"<>\"", "pass; change_sender a <>; change_sender b <>"},
+    {PHASE_EOM, "[a] change sender \"x@example.net\"", "pass; change_sender a <x@example.net>"},
+    {PHASE_RCPT, "[a] redirect message \"\\\"a b\\\"@example.net\"", "pass; redirect_message a <\"a b\"@example.net>"},
+    {PHASE_DATA, "[a] bcc message \"x@[192.0.2.1]\"", "pass; bcc_message a <x@[192.0.2.1]>"},
+    {PHASE_DATA, "[a] filter message \"smtp:[{client_address}]:25\"", "pass; filter_message a smtp:[192.0.2.1]:25"},
+    /* what the text comes to is no address */
+    {PHASE_EOM, "[a] redirect message \"{helo_name}@example.net\"", "pass; undone a redirect message: is not user@domain \"@example.net\""},
+    {PHASE_EOM, "[a] bcc message \"{sender.localpart}\"\n[b] pass", "pass b; undone a bcc message: is not user@domain \"ann\""},
+    {PHASE_EOM, "[a] add recipient \"{sender} x\"", "pass; undone a add recipient: is not user@domain \"ann@example.org x\""},
+    {PHASE_EOM, "[a] add recipient \"{sender}\\n@x.example\"", "pass; undone a add recipient: is no address \"ann@example.org\n@x.example\""},
+    {PHASE_EOM, "[a] change sender \"{helo_name}\"", "pass; undone a change sender: is not user@domain \"\""},
+    {PHASE_EOM, "[a] filter message \"{sender}:x\"", "pass; undone a filter message: is not transport:destination \"ann@example.org:x\""},
+    {PHASE_EOM, "[a] observe bcc message \"{helo_name}\"", "pass; observed a pass 0 <bcc message \"{helo_name}\">"},
 };
 
 START_TEST(does_what_it_says) {

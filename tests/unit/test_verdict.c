@@ -15,7 +15,7 @@ START_TEST(outcomes_have_names) {
 END_TEST
 
 START_TEST(effects_have_names) {
-  ck_assert_int_eq(EFFECT_COUNT, 5);
+  ck_assert_int_eq(EFFECT_COUNT, 15);
   ck_assert_str_eq(effect_name(EFFECT_PREPEND_HEADER), "prepend_header");
   ck_assert(effect_is_whole_message(EFFECT_PREPEND_HEADER));
   ck_assert(effect_is_whole_message(EFFECT_QUARANTINE_MESSAGE));
@@ -43,6 +43,10 @@ START_TEST(a_copy_stands_on_its_own) {
       {EFFECT_DELAY, in_arena(first, "b"), {.delay_ms = 2000}},
       {EFFECT_PREPEND_HEADER, in_arena(first, "c"), {.header = {in_arena(first, "X-A"), in_arena(first, "value")}}},
       {EFFECT_QUARANTINE_MESSAGE, in_arena(first, "d"), {.why = in_arena(first, "odd")}},
+      {EFFECT_DELETE_HEADER, in_arena(first, "f"), {.header = {in_arena(first, "X-B"), SLICE_EMPTY, HEADER_LAST}}},
+      {EFFECT_REDIRECT_MESSAGE, in_arena(first, "g"), {.address = in_arena(first, "a@b.example")}},
+      {EFFECT_FILTER_MESSAGE, in_arena(first, "h"), {.filter = in_arena(first, "smtp:")}},
+      {EFFECT_UNDONE, in_arena(first, "i"), {.undone = {in_arena(first, "bcc message"), in_arena(first, "@"), "is no address"}}},
       {EFFECT_OBSERVED, in_arena(first, "e"), {.observed = {OUTCOME_REJECT, {550, {5, 7, 1}, lines, 2}, in_arena(first, "reject")}}},
   };
   Verdict verdict = {.outcome = OUTCOME_REJECT,
@@ -52,7 +56,7 @@ START_TEST(a_copy_stands_on_its_own) {
                      .discard_why = in_arena(first, "why"),
                      .failures = &failure,
                      .effects = effects,
-                     .effect_count = 5};
+                     .effect_count = 9};
   g_autoptr(Arena) second = arena_new(0);
   Verdict copy = verdict_copy(second, &verdict);
   memset(lines, 0, sizeof lines);
@@ -68,7 +72,10 @@ START_TEST(a_copy_stands_on_its_own) {
   ck_assert_int_eq(copy.effects[1].as.delay_ms, 2000);
   ck_assert(is(copy.effects[2].as.header.name, "X-A") && is(copy.effects[2].as.header.value, "value"));
   ck_assert(is(copy.effects[3].as.why, "odd"));
-  ck_assert(is(copy.effects[4].as.observed.action, "reject") && is(copy.effects[4].as.observed.reply.lines[1], "two"));
+  ck_assert(is(copy.effects[4].as.header.name, "X-B") && copy.effects[4].as.header.nth == HEADER_LAST);
+  ck_assert(is(copy.effects[5].as.address, "a@b.example") && is(copy.effects[6].as.filter, "smtp:"));
+  ck_assert(is(copy.effects[7].as.undone.action, "bcc message") && is(copy.effects[7].as.undone.text, "@"));
+  ck_assert(is(copy.effects[8].as.observed.action, "reject") && is(copy.effects[8].as.observed.reply.lines[1], "two"));
 }
 END_TEST
 
