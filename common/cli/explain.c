@@ -8,6 +8,7 @@
 
 #include "common/base/mailaddress.h"
 #include "common/cli/command.h"
+#include "common/cli/explain_client.h"
 #include "common/cli/explain_trace.h"
 #include "common/cli/listing.h"
 #include "common/cli/scenario_run.h"
@@ -33,6 +34,8 @@ typedef struct Explain {
   Ruleset *ruleset;
   Recorder *recorder;
   StoryDoor *doors[DOOR_COUNT];
+  bool smtpd_delays; /* Postfix's smtpd_delay_reject */
+  ClientView view;
   json_t *told; /* of steps; NULL: text is printed */
 } Explain;
 
@@ -153,30 +156,66 @@ static bool add_recipients(Explain *explain) {
   return true;
 }
 
-static bool make_story(Explain *explain) {
-  static const char *const needed[] = {"--client-address", "--helo", "--sender", "--recipient"};
-  Said said = {0};
-  for (size_t i = 0; i < G_N_ELEMENTS(needed); i++) {
-    if (command_line_value(explain->line, needed[i]) == NULL) {
-      return usage_error("is missing", needed[i]) == EXIT_GOOD;
+/* VRFY and ETRN are steps with an argument, other commands are told as a whole. */
+static bool add_commands(Explain *explain) {
+  static const struct {
+    const char *word;
+    StepKind kind;
+  } known[] = {{"VRFY ", STEP_VRFY}, {"ETRN ", STEP_ETRN}};
+  g_autofree const char **commands = command_line_values(explain->line, "--command");
+  for (size_t i = 0; commands[i]; i++) {
+    if (!text_is_clean(commands[i])) {
+      return usage_error("control characters in a command", "--command") == EXIT_GOOD;
     }
+    StepKind kind = STEP_UNKNOWN;
+    const char *text = commands[i];
+    for (size_t k = 0; k < G_N_ELEMENTS(known); k++) {
+      if (g_ascii_strncasecmp(commands[i], known[k].word, strlen(known[k].word)) == 0) {
+        kind = known[k].kind;
+        text = commands[i] + strlen(known[k].word);
+      }
+    }
+    (void)add_step(explain, kind, text);
   }
-  const char *helo = command_line_value(explain->line, "--helo"), *sender = command_line_value(explain->line, "--sender");
-  const char *name = command_line_value(explain->line, "--client-name");
-  if (!text_is_clean(helo) || (name && !text_is_clean(name))) {
-    return usage_error("control characters in a name", "--helo") == EXIT_GOOD;
+  return true;
+}
+
+static bool add_message(Explain *explain, const Said *said) {
+  const char *sender = command_line_value(explain->line, "--sender");
+  if (sender == NULL) {
+    return true;
   }
-  if (!set_facts(explain, &said) || !add_client(explain, &said) || !address_is_good(explain, sender, true)) {
+  if (!address_is_good(explain, sender, true)) {
     return false;
   }
-  (void)add_step(explain, command_line_has(explain->line, "--ehlo") ? STEP_EHLO : STEP_HELO, helo);
-  add_step(explain, STEP_MAIL, bracketed(explain, sender))->number = said.size;
+  add_step(explain, STEP_MAIL, bracketed(explain, sender))->number = said->size;
   if (!add_recipients(explain)) {
     return false;
   }
   (void)add_step(explain, STEP_DATA, NULL);
-  add_step(explain, STEP_MESSAGE, NULL)->number = said.message_size;
+  add_step(explain, STEP_MESSAGE, NULL)->number = said->message_size;
   return true;
+}
+
+static bool make_story(Explain *explain) {
+  static const char *const needed[] = {"--client-address", "--helo", "--sender", "--recipient"};
+  Said said = {0};
+  bool only_commands = command_line_value(explain->line, "--command") && !command_line_value(explain->line, "--sender") &&
+                       !command_line_value(explain->line, "--recipient");
+  for (size_t i = 0; i < (only_commands ? 2 : G_N_ELEMENTS(needed)); i++) {
+    if (command_line_value(explain->line, needed[i]) == NULL) {
+      return usage_error("is missing", needed[i]) == EXIT_GOOD;
+    }
+  }
+  const char *helo = command_line_value(explain->line, "--helo"), *name = command_line_value(explain->line, "--client-name");
+  if (!text_is_clean(helo) || (name && !text_is_clean(name))) {
+    return usage_error("control characters in a name", "--helo") == EXIT_GOOD;
+  }
+  if (!set_facts(explain, &said) || !add_client(explain, &said)) {
+    return false;
+  }
+  (void)add_step(explain, command_line_has(explain->line, "--ehlo") ? STEP_EHLO : STEP_HELO, helo);
+  return add_commands(explain) && add_message(explain, &said);
 }
 
 /* ---- telling ---- */
@@ -245,10 +284,11 @@ static json_t *texts_json(const char *const *texts) {
   return list;
 }
 
-static json_t *outcome_json(const StepOutcome *outcome) {
-  return json_pack("{s:b, s:s, s:o, s:b, s:o, s:o, s:o, s:o}", "asked", outcome->asked, "outcome", outcome_name(outcome->outcome), "said",
-                   listing_json_text(outcome->said), "refused", outcome->refused, "code", listing_json_text(outcome->code), "enhanced",
-                   listing_json_text(outcome->enhanced), "lines", texts_json(outcome->lines), "done", texts_json(outcome->done));
+static json_t *outcome_json(const StepOutcome *outcome, json_t *clients) {
+  return json_pack("{s:b, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "asked", outcome->asked, "outcome", outcome_name(outcome->outcome),
+                   "said", listing_json_text(outcome->said), "refused", outcome->refused, "code", listing_json_text(outcome->code),
+                   "enhanced", listing_json_text(outcome->enhanced), "lines", texts_json(outcome->lines), "done", texts_json(outcome->done),
+                   "clients", clients);
 }
 
 static void tell_json(Explain *explain, const ScenarioStep *step, const StepOutcome outcomes[DOOR_COUNT], json_t *trace) {
@@ -257,7 +297,8 @@ static void tell_json(Explain *explain, const ScenarioStep *step, const StepOutc
   const StepOutcome *shown = deciding(explain, step->kind, outcomes, &held);
   json_t *doors = json_object();
   for (int door = 0; door < EXPLAINED_DOORS; door++) {
-    (void)json_object_set_new(doors, door_name((Door)door), outcome_json(&outcomes[door]));
+    (void)json_object_set_new(doors, door_name((Door)door),
+                              outcome_json(&outcomes[door], client_view_json(&explain->view, step, (Door)door, &outcomes[door])));
   }
   (void)json_array_append_new(
       explain->told,
@@ -295,6 +336,9 @@ static void tell_text(const Explain *explain, const ScenarioStep *step, const St
   print_list("", shown->failures);
   print_said(&outcomes[DOOR_POLICY], "policy");
   print_said(&outcomes[DOOR_MILTER], "milter");
+  for (int door = 0; door < EXPLAINED_DOORS; door++) {
+    client_view_print(&explain->view, step, (Door)door, &outcomes[door]);
+  }
   if (held) {
     (void)printf("  %-8s said at RCPT TO, to each recipient that the rcpt rules do not accept\n", "held");
   }
@@ -321,6 +365,7 @@ static bool tell_step(Explain *explain, const ScenarioStep *step) {
     }
   }
   json_t *trace = recorder_take(explain->recorder);
+  client_view_step(&explain->view, step);
   if (step->kind != STEP_SET && explain->told) {
     tell_json(explain, step, outcomes, trace);
   } else if (step->kind != STEP_SET) {
@@ -342,6 +387,7 @@ static void tell_story(Explain *explain) {
                         .ask_early = true};
     explain->doors[door] = story_door_new((Door)door, &world);
   }
+  explain->view = client_view_start(explain->steps, explain->server_name, explain->smtpd_delays);
   const ScenarioStep *step = explain->steps;
   while (step && tell_step(explain, step)) {
     step = step->next;
@@ -409,6 +455,11 @@ static bool read_settings(Explain *explain) {
   const char *name = command_line_value(explain->line, "--door");
   explain->door = DOOR_MILTER;
   explain->server_name = g_get_host_name();
+  const char *delays = command_line_value(explain->line, "--smtpd-delay-reject");
+  explain->smtpd_delays = delays == NULL || strcmp(delays, "yes") == 0;
+  if (!explain->smtpd_delays && strcmp(delays, "no") != 0) {
+    return usage_error("expected yes or no", delays) == EXIT_GOOD;
+  }
   if (name && (!door_from_name(slice_from(name), &explain->door) || (int)explain->door >= EXPLAINED_DOORS)) {
     return usage_error("there is no such door: expected policy or milter", name) == EXIT_GOOD;
   }
@@ -467,10 +518,14 @@ static const CommandOption options[] = {
     {"--ehlo", NULL, "it says EHLO in place of HELO"},
     {"--sender", "ADDRESS", "the sender; <> or the empty text is the null sender"},
     {"--recipient", "ADDRESS", "a recipient; may be given several times"},
+    {"--command", "LINE",
+     "a command after HELO: VRFY, EXPN, ETRN or one that the server does not know; may be given several times, and alone"},
     {"--set", "FACT=VALUE", "what the mail server says of another fact; may be given several times"},
     {"--time", "YYYY-MM-DD HH:MM", "the time; now when not given"},
     {"--resolver", "HOST[@PORT]", "the DNS server to ask; the system's when not given"},
     {"--dns", "FILE", "ask no DNS: the answers stand in this file, as in the dns block of a scenario"},
+    {"--smtpd-delay-reject", "yes|no",
+     "the setting of Postfix, for what the client sees of the policy daemon's answers; yes when not given"},
     {"--door", "policy|milter", "show the evaluations of this door; milter when not given"},
     {"--json", NULL, "print JSON"},
     {0},
@@ -484,6 +539,9 @@ const Command command_explain = {
         "Takes one message through the rules, step by step: each rule that was read, the value of its condition and of all parts that were "
         "asked, each look-up with its answer and how long it took, the verdict, what the policy daemon would answer to Postfix and what "
         "the milter would say to the client.\n\n"
+        "For each refusal it shows the bytes that the SMTP client gets from Postfix and from Sendmail, at which command, and what was lost "
+        "or "
+        "changed on the way: each mail server has its own habits.\n\n"
         "The policy daemon evaluates all earlier phases anew for each question, the milter each phase once: --door policy shows that.",
     .options = options,
     .run = run,

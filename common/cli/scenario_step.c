@@ -48,7 +48,7 @@ const char *fact_said_elsewhere(Fact fact) {
   return NULL;
 }
 
-static Phase step_phase(StepKind kind, const char *text) {
+Phase step_phase(StepKind kind, const char *text) {
   switch (kind) {
     case STEP_CLIENT:
       return PHASE_CONNECT;

@@ -187,17 +187,36 @@ static void sendmail_connect(ReplyWork *work) {
   reply_note(work, REPLY_NOTE_TEXT_LOST, "code and text are lost: Sendmail says its own");
 }
 
+/* As Sendmail does it: at most 203 bytes, the middle left out. */
+static const char *shortened(Arena *arena, const char *text) {
+  enum { LONGEST = 203, PART = (LONGEST - 3) / 2 };
+  size_t length = strlen(text);
+  return length <= LONGEST ? text : arena_printf(arena, "%.*s...%s", PART, text, text + length - PART);
+}
+
 /* 450, 550 and 553 are about an address, for Sendmail. */
 static void put_address_first(ReplyWork *work) {
   const char *address = work->phase == PHASE_MAIL ? work->context->sender : work->phase == PHASE_RCPT ? work->context->recipient : NULL;
   if (address && (code_is(work, "450") || code_is(work, "550") || code_is(work, "553"))) {
+    address = shortened(work->arena, address);
     work->parts.lines[0] = arena_printf(work->arena, "%s... %s", address, work->parts.lines[0]);
     reply_note(work, REPLY_NOTE_PREFIX, "Sendmail puts \"%s... \" before the text of 450, 550 and 553", address);
   }
 }
 
+/* A text that begins with one has one, for Sendmail. */
 static void add_enhanced(ReplyWork *work) {
-  if (!work->parts.enhanced[0]) {
+  if (work->parts.enhanced[0]) {
+    return;
+  }
+  Slice rest;
+  bool more;
+  EnhancedCode code;
+  Slice word = slice_split(slice_from(work->parts.lines[0]), ' ', &rest, &more);
+  if (more && enhanced_parse(word, &code)) {
+    (void)g_snprintf(work->parts.enhanced, sizeof work->parts.enhanced, "%.*s", SLICE_ARGS(word));
+    work->parts.lines[0] = slice_to_string(work->arena, rest);
+  } else {
     (void)g_snprintf(work->parts.enhanced, sizeof work->parts.enhanced, "%c.0.0", work->parts.code[0]);
     reply_note(work, REPLY_NOTE_ENHANCED_ADDED, "the reply has no enhanced code: Sendmail says %s", work->parts.enhanced);
   }
