@@ -103,6 +103,10 @@ class SendmailSite:
         if kind is None:
             equal(status, 0, "the milter's end")
 
+    @property
+    def daemons(self):
+        return [self.milter]
+
     def client(self, address="192.0.2.1", name=None, greeting="220"):
         return self.sendmail.client(address, name, greeting)
 
