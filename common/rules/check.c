@@ -59,6 +59,7 @@ const char *nearest_of(Checker *checker, Slice word, bool facts, bool tables, bo
   if (facts)
     for (const char *const *fact = fact_names(); *fact; fact++)
       g_ptr_array_add(names, (gpointer)*fact);
+  add_element_names(checker, names);
   g_ptr_array_add(names, NULL);
   return nearest_name(word, (const char *const *)names->pdata);
 }
@@ -84,6 +85,7 @@ static void take_flags(Expression *expression, const Expression *part) {
   expression->reads_variables |= part->reads_variables;
   expression->reads_details |= part->reads_details;
   expression->has_match |= part->has_match;
+  expression->reads_message |= part->reads_message;
   expression->lookup_classes |= part->lookup_classes;
 }
 
@@ -91,6 +93,8 @@ static void take_flags(Expression *expression, const Expression *part) {
 static bool may_be_unset(const Expression *expression) {
   switch (expression->kind) {
     case EXPRESSION_FACT:
+    case EXPRESSION_RAW:
+    case EXPRESSION_HEADER:
     case EXPRESSION_VARIABLE:
     case EXPRESSION_FUNCTION:
     case EXPRESSION_CAPTURE:
@@ -102,7 +106,6 @@ static bool may_be_unset(const Expression *expression) {
     case EXPRESSION_LITERAL:
     case EXPRESSION_SCORE:
     case EXPRESSION_TEMPLATE:
-    case EXPRESSION_ELEMENT:
     case EXPRESSION_NOT:
     case EXPRESSION_AND:
     case EXPRESSION_OR:
@@ -115,8 +118,10 @@ static bool may_be_unset(const Expression *expression) {
     case EXPRESSION_UNDER:
     case EXPRESSION_IS_SET:
       return false;
-    case EXPRESSION_QUANTIFIER: /* count of a list that is not there */
-      return expression->type == TYPE_INT;
+    case EXPRESSION_QUANTIFIER: /* a list that is not there has no elements */
+      return false;
+    case EXPRESSION_ELEMENT:
+      return expression->as.element.field >= 0;
   }
   g_assert_not_reached();
 }
@@ -137,6 +142,8 @@ Expression *expression_finish(Expression *expression) {
   expression->reads_variables |= expression->kind == EXPRESSION_VARIABLE || expression->kind == EXPRESSION_SCORE;
   expression->reads_details |= expression->kind == EXPRESSION_CAPTURE || expression->kind == EXPRESSION_DNSLIST;
   expression->has_match |= expression->kind == EXPRESSION_MATCH;
+  Fact fact;
+  expression->reads_message |= expression_fact(expression, &fact) && fact_info(fact)->phases == PHASE_BIT(PHASE_EOM);
   expression->can_be_unset = may_be_unset(expression);
   return expression;
 }
@@ -261,6 +268,10 @@ static void *array_of(Checker *checker, GPtrArray *items) {
 
 static void finish_program(Checker *checker) {
   Program *program = checker->program;
+  for (Phase phase = 0; phase < PHASE_COUNT; phase++) {
+    program->phases[phase].reads_all_headers = program->phases[phase].facts[FACT_HEADER];
+    program->phases[phase].header_names = checker->header_names[phase] ? array_of(checker, checker->header_names[phase]) : NULL;
+  }
   program->rules = array_of(checker, checker->rules);
   program->rule_count = checker->rules->len;
   program->resources = array_of(checker, checker->uses);
@@ -304,6 +315,9 @@ static void checker_init(Checker *checker) {
 }
 
 static void checker_clear(Checker *checker) {
+  for (Phase phase = 0; phase < PHASE_COUNT; phase++)
+    if (checker->header_names[phase])
+      g_ptr_array_unref(checker->header_names[phase]);
   g_hash_table_unref(checker->symbols);
   g_hash_table_unref(checker->variables);
   g_hash_table_unref(checker->score_nodes);

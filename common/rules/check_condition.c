@@ -133,13 +133,15 @@ static bool compile_sides(Checker *checker, const Node *node, const Expression *
       (void)compile_expression(checker, second_node, WANTED_ANY);
     return false;
   }
+  if (check_record(checker, first))
+    return false;
   const Node *literal = literal_of(checker, second_node);
   bool is_equality = node->as.compare == COMPARE_EQUAL || node->as.compare == COMPARE_NOT_EQUAL;
   if (is_equality && check_sentinel(checker, first, literal, node))
     return false;
   bool is_net = literal->kind == NODE_NET && single_type(first) == TYPE_IP;
   const Expression *second = compile_expression(checker, second_node, second_waits && !is_net ? wanted_like(first) : WANTED_ANY);
-  if (!second)
+  if (!second || check_record(checker, second))
     return false;
   *left = left_waits ? second : first;
   *right = left_waits ? first : second;
@@ -155,6 +157,9 @@ static const Expression *tell_cannot_meet(Checker *checker, const Node *node, co
                         SLICE_ARGS(node_source((a == TYPE_IP ? right : left)->node)));
   else if ((a == TYPE_ADDRESS && b == TYPE_DOMAIN) || (a == TYPE_DOMAIN && b == TYPE_ADDRESS))
     diagnostic_expected(checker->diagnostics, told, "write %.*s.domain", SLICE_ARGS(node_source((a == TYPE_ADDRESS ? left : right)->node)));
+  else if (left->type == TYPE_LIST && right->type == TYPE_LIST)
+    diagnostic_expected(checker->diagnostics, told, "write `any %.*s has (value in %.*s)`", SLICE_ARGS(node_source(left->node)),
+                        SLICE_ARGS(node_source(right->node)));
   else
     diagnostic_expected(checker->diagnostics, told, "expected two values of one type");
   return NULL;
@@ -202,7 +207,7 @@ static const Expression *compile_in_resource(Checker *checker, const Node *node,
 
 static const Expression *compile_in_list(Checker *checker, const Expression *left, const Node *right, const Node *node) {
   const Expression *list = compile_expression(checker, right, WANTED_ANY);
-  if (!list)
+  if (!list || check_record(checker, list))
     return NULL;
   const Expression *converted = list->type == TYPE_LIST && left->type != TYPE_LIST ? convert_to(checker, left, list->element_type) : NULL;
   if (!converted) {
@@ -244,7 +249,7 @@ static const Expression *compile_in_positive(Checker *checker, const Node *node,
   const Expression *left = compile_expression(checker, node->left, WANTED_ANY);
   if (is_bare_word(checker, right))
     return tell_unknown_container(checker, right);
-  if (!left)
+  if (!left || check_record(checker, left))
     return NULL;
   switch (right->kind) {
     case NODE_SET:
@@ -374,7 +379,7 @@ const Expression *compile_match(Checker *checker, const Node *node) {
     checker->has_regex = true;
     checker->captures = MAX(checker->captures, regex->captures);
   }
-  if (!left || !regex)
+  if (!left || !regex || check_record(checker, left))
     return NULL;
   if (!is_text(single_type(left))) {
     Diagnostic *told = diagnostics_error(checker->diagnostics, node->left->span, "%.*s is %.*s, which a regex cannot match",
@@ -398,12 +403,10 @@ const Expression *compile_match(Checker *checker, const Node *node) {
 static const Expression *as_domain(Checker *checker, const Node *node, const Expression *expression) {
   if (!expression || single_type(expression) == TYPE_DOMAIN)
     return expression;
-  if (expression->type == TYPE_ADDRESS) {
-    Expression *domain = expression_new(checker, EXPRESSION_FUNCTION, TYPE_DOMAIN, node);
-    domain->left = expression;
-    domain->as.function = function_find(SLICE_LITERAL("domain"), TYPE_ADDRESS);
-    return expression_finish(domain);
-  }
+  if (check_record(checker, expression))
+    return NULL;
+  if (single_type(expression) == TYPE_ADDRESS)
+    return expression_function(checker, function_find(SLICE_LITERAL("domain"), TYPE_ADDRESS), expression, node);
   const Expression *converted = convert_to(checker, expression, TYPE_DOMAIN);
   if (converted)
     return converted;
@@ -472,33 +475,4 @@ const Expression *compile_is_set(Checker *checker, const Node *node) {
   expression->left = left;
   (void)expression_finish(expression);
   return node->as.negated ? expression_not(checker, expression, node) : expression;
-}
-
-/* any, all, count LIST has (COND) */
-
-const Expression *compile_quantifier(Checker *checker, const Node *node) {
-  const Expression *list = compile_expression(checker, node->left, WANTED_ANY);
-  if (!list)
-    return NULL;
-  if (list->type != TYPE_LIST) {
-    Diagnostic *told = diagnostics_error(checker->diagnostics, node->left->span, "%.*s is %.*s, not a list",
-                                         SLICE_ARGS(node_source(node->left)), SLICE_ARGS(expression_type_text(checker, list)));
-    diagnostic_expected(checker->diagnostics, told, "expected a list: T[key] of a table declared with `-> list`");
-    return NULL;
-  }
-  bool outer_has = checker->has_element;
-  ValueType outer_type = checker->element_type;
-  checker->has_element = true;
-  checker->element_type = list->element_type;
-  const Expression *condition = compile_condition(checker, node->right);
-  checker->has_element = outer_has;
-  checker->element_type = outer_type;
-  if (!condition)
-    return NULL;
-  bool is_count = node->as.quantifier == QUANTIFIER_COUNT;
-  Expression *expression = expression_new(checker, EXPRESSION_QUANTIFIER, is_count ? TYPE_INT : TYPE_BOOL, node);
-  expression->left = list;
-  expression->right = condition;
-  expression->as.quantifier = node->as.quantifier;
-  return expression_finish(expression);
 }

@@ -31,11 +31,18 @@ static void tell_property(Checker *checker, const Node *node, const Expression *
     g_ptr_array_add(names, (gpointer)(*function)->name);
     g_string_append_printf(list, "%s.%s", list->len ? " " : "", (*function)->name);
   }
+  if (compile_raw(checker, of, node)) {
+    g_ptr_array_add(names, (gpointer) "raw");
+    g_string_append_printf(list, "%s.raw", list->len ? " " : "");
+  }
   g_ptr_array_add(names, NULL);
   const char *nearest = nearest_name(name, (const char *const *)names->pdata);
+  const char *fact = node->kind == NODE_NAME && of->kind == EXPRESSION_FACT ? nearest_name(node->text, fact_names()) : NULL;
   Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "%.*s has no property \"%.*s\"",
                                        SLICE_ARGS(expression_type_text(checker, of)), SLICE_ARGS(name));
-  if (!list->len)
+  if (!nearest && fact && slice_find(slice_from(fact), '.') >= 0)
+    diagnostic_expected(checker->diagnostics, told, "expected the name of a fact; nearest: %s", fact);
+  else if (!list->len)
     diagnostic_expected(checker->diagnostics, told, "values of this type have no properties");
   else
     diagnostic_expected(checker->diagnostics, told, "expected one of: %s%s%s", list->str, nearest ? "; nearest: " : "",
@@ -45,20 +52,22 @@ static void tell_property(Checker *checker, const Node *node, const Expression *
 static const Expression *compile_property(Checker *checker, const Node *node, const Expression *of, Slice name) {
   if (!of)
     return NULL;
-  const Function *function = of->type == TYPE_LIST ? NULL : function_find(name, of->type);
-  if (!function && of->type == TYPE_STRING) { /* a text that is read as an address or a domain: sasl_username.domain */
+  if (slice_equal(name, SLICE_LITERAL("raw"))) {
+    const Expression *raw = compile_raw(checker, of, node);
+    if (raw)
+      return raw;
+  }
+  const Function *function = function_find(name, single_type(of));
+  if (!function && single_type(of) == TYPE_STRING) { /* a text that is read as an address or a domain: sasl_username.domain */
     const Expression *address = convert_to(checker, of, TYPE_ADDRESS), *domain = convert_to(checker, of, TYPE_DOMAIN);
     of = function_find(name, TYPE_ADDRESS) ? address : function_find(name, TYPE_DOMAIN) ? domain : of;
-    function = function_find(name, of->type);
+    function = function_find(name, single_type(of));
   }
   if (!function) {
     tell_property(checker, node, of, name);
     return NULL;
   }
-  Expression *expression = expression_new(checker, EXPRESSION_FUNCTION, function->output, node);
-  expression->left = of;
-  expression->as.function = function;
-  return expression_finish(expression);
+  return expression_function(checker, function, of, node);
 }
 
 /* Variables */
@@ -90,11 +99,14 @@ bool variable_resolve(Checker *checker, VariableSymbol *variable, SourceSpan spa
     variable->broken = true;
     return false;
   }
+  const Elements *elements = checker->elements;
+  checker->elements = NULL;
   variable->compiling = true;
   const Expression *value = compile_expression(checker, variable->value, WANTED_ANY);
   variable->compiling = false;
+  checker->elements = elements;
   leave_nested(checker);
-  if (!value || variable->broken) {
+  if (!value || variable->broken || check_record(checker, value)) {
     variable->broken = true;
     return false;
   }
@@ -206,6 +218,8 @@ static const Expression *compile_capture(Checker *checker, const Node *node) {
 
 static const Expression *compile_fact(Checker *checker, const Node *node, Fact fact) {
   Expression *expression = expression_new(checker, EXPRESSION_FACT, fact_info(fact)->type, node);
+  expression->element_type = fact_info(fact)->element_type;
+  expression->record = fact_info(fact)->record;
   expression->as.fact = fact;
   return expression_finish(expression);
 }
@@ -228,7 +242,7 @@ static const Expression *tell_unknown_name(Checker *checker, const Node *node, S
     nearest = nearest_of(checker, base, true, false, true);
   Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "unknown name \"%.*s\"", SLICE_ARGS(node->text));
   bool is_text = wanted.type == TYPE_STRING || wanted.type == TYPE_DOMAIN || wanted.type == TYPE_ADDRESS;
-  diagnostic_expected(checker->diagnostics, told, "expected the name of a fact, define or variable%s%s%s",
+  diagnostic_expected(checker->diagnostics, told, "expected %sthe name of a fact, define or variable%s%s%s", element_words(checker),
                       is_text ? ", or a text in quotes" : "", nearest ? "; nearest: " : "", nearest ? nearest : "");
   return NULL;
 }
@@ -236,9 +250,9 @@ static const Expression *tell_unknown_name(Checker *checker, const Node *node, S
 static const Expression *compile_base(Checker *checker, const Node *node, Slice base, Wanted wanted) {
   Fact fact;
   Symbol *symbol = checker_symbol(checker, base);
-  if (checker->has_element && slice_equal(base, SLICE_LITERAL("value"))) {
-    return expression_finish(expression_new(checker, EXPRESSION_ELEMENT, checker->element_type, node));
-  }
+  const Expression *element;
+  if (compile_element(checker, node, base, &element))
+    return element;
   if (symbol && symbol->kind == SYMBOL_DEFINE)
     return compile_define(checker, symbol, node, wanted);
   if (fact_from_name(base, &fact))
@@ -254,19 +268,37 @@ static const Expression *compile_base(Checker *checker, const Node *node, Slice 
   return tell_unknown_name(checker, node, base, wanted);
 }
 
+static bool is_address_property(Slice name) {
+  return function_find(name, TYPE_ADDRESS) || slice_equal(name, SLICE_LITERAL("raw"));
+}
+
 /* session.x, message.x; recipient.x too, unless x is a property of an address. */
 static bool is_variable_name(Slice base, Slice rest) {
   bool found;
   Slice after, first = slice_split(rest, '.', &after, &found);
   if (slice_equal(base, SLICE_LITERAL("session")) || slice_equal(base, SLICE_LITERAL("message")))
     return true;
-  return slice_equal(base, SLICE_LITERAL("recipient")) && !function_find(first, TYPE_ADDRESS);
+  return slice_equal(base, SLICE_LITERAL("recipient")) && !is_address_property(first);
+}
+
+/* header.from.domain: the fact is header.from, what follows it properties. */
+static bool split_fact(Slice text, Fact *fact, Slice *rest) {
+  Slice name = text;
+  for (ptrdiff_t dot = (ptrdiff_t)text.length; dot > 0; dot = slice_find_last(name, '.')) {
+    name = slice_make(text.data, (size_t)dot);
+    if (slice_find(name, '.') >= 0 && fact_from_name(name, fact)) {
+      *rest = slice_from_offset(text, (size_t)dot + 1);
+      return true;
+    }
+  }
+  return false;
 }
 
 /* "session.x.domain": the variable is "session.x", the rest are properties. */
 static const Expression *compile_dotted(Checker *checker, const Node *node, Slice base, Slice rest) {
   bool more = !slice_is_empty(rest);
   const Expression *value;
+  Fact fact;
   if (slice_equal(base, SLICE_LITERAL("score")))
     return compile_score(checker, node, rest);
   if (slice_equal(base, SLICE_LITERAL("dnslist")))
@@ -274,6 +306,9 @@ static const Expression *compile_dotted(Checker *checker, const Node *node, Slic
   if (is_variable_name(base, rest)) {
     Slice name = slice_split(rest, '.', &rest, &more);
     value = compile_variable(checker, node, slice_make(node->text.data, (size_t)(name.data + name.length - node->text.data)));
+  } else if (split_fact(node->text, &fact, &rest)) {
+    value = compile_fact(checker, node, fact);
+    more = !slice_is_empty(rest);
   } else {
     value = compile_base(checker, node, base, WANTED_ANY);
   }
@@ -312,12 +347,15 @@ const Expression *compile_define(Checker *checker, Symbol *symbol, const Node *u
     if (!enter_nested(checker, use ? use->span : symbol->declaration->name_span))
       return NULL;
     const Node *outer = checker->define_use;
+    const Elements *elements = checker->elements;
+    checker->elements = NULL;
     symbol->compiling = true;
     if (!outer && (is_literal(checker, node) || node->kind == NODE_SET || node->kind == NODE_RANGE || node->kind == NODE_REGEX))
       checker->define_use = use;
     expression = keep(checker, node, wanted, compile_expression(checker, node, wanted));
     symbol->compiling = false;
     checker->define_use = outer;
+    checker->elements = elements;
     leave_nested(checker);
   }
   if (expression)
@@ -334,8 +372,15 @@ const Expression *compile_define(Checker *checker, Symbol *symbol, const Node *u
 static const Expression *compile_key(Checker *checker, const Node *node, const ResourceUse *use, size_t part) {
   ValueType type = use->shape.parts[part] == TYPE_NET ? TYPE_IP : use->shape.parts[part];
   const Expression *key = compile_expression(checker, node, (Wanted){is_literal(checker, node) ? type : TYPE_COUNT, NULL});
-  if (!key)
+  if (!key || check_record(checker, key))
     return NULL;
+  if (key->type == TYPE_LIST && use->shape.part_count > 1) {
+    Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "%.*s is a list, which cannot be a part of a tuple",
+                                         SLICE_ARGS(node_source(node)));
+    diagnostic_expected(checker->diagnostics, told, "write `any %.*s has (...)` around it, with `value` in the tuple",
+                        SLICE_ARGS(node_source(node)));
+    return NULL;
+  }
   const Expression *converted = convert_to(checker, key, type);
   if (converted)
     return converted;
@@ -374,6 +419,15 @@ static Symbol *find_map(Checker *checker, const Node *name) {
   Symbol *symbol = name->kind == NODE_NAME ? checker_symbol(checker, name->text) : NULL;
   if (is_lost(checker, name))
     return NULL;
+  Fact fact;
+  if (name->kind == NODE_NAME && fact_from_name(name->text, &fact)) {
+    Diagnostic *told = diagnostics_error(checker->diagnostics, name->span, "\"%.*s\" is a fact, not a table", SLICE_ARGS(name->text));
+    if (fact_info(fact)->type == TYPE_LIST)
+      diagnostic_expected(checker->diagnostics, told, "write `any %.*s has (...)` to look into it", SLICE_ARGS(name->text));
+    else
+      diagnostic_expected(checker->diagnostics, told, "expected the name of a table with values, or header[\"Name\"]");
+    return NULL;
+  }
   if (!symbol) {
     const char *nearest = nearest_of(checker, name->text, false, true, false);
     Diagnostic *told = diagnostics_error(checker->diagnostics, name->span, "unknown table \"%.*s\"", SLICE_ARGS(node_source(name)));
@@ -393,6 +447,8 @@ static Symbol *find_map(Checker *checker, const Node *name) {
 }
 
 static const Expression *compile_index(Checker *checker, const Node *node) {
+  if (node->left->kind == NODE_NAME && slice_equal(node->left->text, slice_from(fact_info(FACT_HEADER)->name)))
+    return compile_header(checker, node);
   Symbol *symbol = find_map(checker, node->left);
   if (!symbol)
     return NULL;
@@ -404,13 +460,14 @@ static const Expression *compile_index(Checker *checker, const Node *node) {
 
 static const Expression *compile_default(Checker *checker, const Node *node, Wanted wanted) {
   const Expression *left = compile_expression(checker, node->left, wanted);
-  if (!left)
+  if (!left || check_record(checker, left))
     return NULL;
   Wanted like = left->type == TYPE_LIST ? (Wanted){TYPE_LIST, NULL} : wanted_like(left);
   const Expression *right = compile_expression(checker, node->right, is_literal(checker, node->right) ? like : WANTED_ANY);
-  if (!right)
+  if (!right || check_record(checker, right))
     return NULL;
-  const Expression *converted = convert_to(checker, right, left->type);
+  bool is_list = left->type == TYPE_LIST;
+  const Expression *converted = is_list == (right->type == TYPE_LIST) ? convert_to(checker, right, single_type(left)) : NULL;
   if (!converted) {
     Diagnostic *told = diagnostics_error(checker->diagnostics, node->right->span, "%.*s cannot stand for %.*s",
                                          SLICE_ARGS(expression_type_text(checker, right)), SLICE_ARGS(expression_type_text(checker, left)));
@@ -556,7 +613,11 @@ static const Expression *compile_as(Checker *checker, const Node *node, ValueTyp
   const Expression *expression = compile_expression(checker, node, (Wanted){type, NULL});
   if (!expression || type == TYPE_COUNT)
     return expression;
-  const Expression *converted = convert_to(checker, expression, type);
+  if (check_record(checker, expression))
+    return NULL;
+  /* A list is a text where one is wanted, with its elements in a row; it is no single value of any other type. */
+  bool fits = expression->type != TYPE_LIST || type == TYPE_LIST || type == TYPE_STRING;
+  const Expression *converted = fits ? convert_to(checker, expression, type) : NULL;
   if (converted)
     return converted;
   Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "%.*s is %.*s", SLICE_ARGS(node_source(node)),
@@ -619,7 +680,7 @@ static bool variable_scope_fits(Checker *checker, const ArgumentNode *argument, 
 const VariableInfo *check_assignment(Checker *checker, const ArgumentNode *argument, const Node *value, const Expression **expression) {
   VariableSymbol *variable = checker_variable(checker, argument->word);
   Slice name = slice_from_offset(argument->word, (size_t)(slice_find(argument->word, '.') + 1));
-  if (slice_starts_with(argument->word, SLICE_LITERAL("recipient.")) && function_find(name, TYPE_ADDRESS)) {
+  if (slice_starts_with(argument->word, SLICE_LITERAL("recipient.")) && is_address_property(name)) {
     Diagnostic *told =
         diagnostics_error(checker->diagnostics, argument->span, "%.*s is a property of the recipient", SLICE_ARGS(argument->word));
     diagnostic_expected(checker->diagnostics, told, "expected another name for the variable");

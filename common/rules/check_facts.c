@@ -62,12 +62,27 @@ typedef struct Walk {
   const Expression *condition; /* the whole, for `is set` */
 } Walk;
 
+/* That rules of the phase read header["name"]. */
+static void note_header(Checker *checker, const char *name) {
+  GPtrArray **names = &checker->header_names[checker->phase];
+  if (*names == NULL)
+    *names = g_ptr_array_new();
+  for (guint i = 0; i < (*names)->len; i++)
+    if (g_ascii_strcasecmp((*names)->pdata[i], name) == 0)
+      return;
+  g_ptr_array_add(*names, (gpointer)name);
+}
+
 static void walk_plain(const Expression *expression, void *data) {
   Walk *walk = data;
   Checker *checker = walk->checker;
-  if (expression->kind == EXPRESSION_FACT) {
-    checker->program->phases[checker->phase].facts[expression->as.fact] = true;
-    walk->good &= is_at_phase(expression->as.fact, checker->phase) && is_in_doors(checker, expression->as.fact);
+  Fact fact;
+  if (expression_fact(expression, &fact)) {
+    if (expression->kind == EXPRESSION_HEADER)
+      note_header(checker, expression->as.header.name);
+    else
+      checker->program->phases[checker->phase].facts[fact] = true;
+    walk->good &= is_at_phase(fact, checker->phase) && is_in_doors(checker, fact);
   }
   if (expression->kind == EXPRESSION_VARIABLE)
     walk->good &= is_variable_there(checker, expression->as.variable->scope);
@@ -86,7 +101,8 @@ static void search_is_set(const Expression *expression, void *data) {
     const Expression *of = expression->left;
     while (of->kind == EXPRESSION_FUNCTION)
       of = of->left;
-    search->found |= of->kind == EXPRESSION_FACT && of->as.fact == search->fact;
+    Fact fact;
+    search->found |= expression_fact(of, &fact) && fact == search->fact;
   }
   each_operand(expression, search_is_set, search);
 }
@@ -100,8 +116,16 @@ static bool is_asked_for(const Walk *walk, Fact fact) {
   return search.found;
 }
 
-static void tell_phase(Checker *checker, const Node *where, Fact fact) {
+/* As it is read: client_name, header["Subject"]. */
+static const char *fact_words(Checker *checker, const Expression *expression, Fact fact) {
+  if (expression->kind != EXPRESSION_HEADER)
+    return fact_info(fact)->name;
+  return arena_printf(checker->scratch, "header[\"%s\"]", expression->as.header.name);
+}
+
+static void tell_phase(Checker *checker, const Node *where, const Expression *expression, Fact fact) {
   const FactInfo *info = fact_info(fact);
+  const char *name = fact_words(checker, expression, fact);
   bool later = checker->phase <= PHASE_EOM && info->phases >> checker->phase != 0 && (info->phases & (PHASE_BIT(checker->phase) - 1)) == 0;
   Phase first = 0;
   while (first < PHASE_COUNT && !(info->phases & PHASE_BIT(first)))
@@ -109,23 +133,23 @@ static void tell_phase(Checker *checker, const Node *where, Fact fact) {
   Slice names = phase_set_names(checker->scratch, info->phases);
   Diagnostic *told;
   if (later && first <= PHASE_EOM) {
-    told = diagnostics_error(checker->diagnostics, where->span, "%s is not known yet at %s", info->name, phase_name(checker->phase));
+    told = diagnostics_error(checker->diagnostics, where->span, "%s is not known yet at %s", name, phase_name(checker->phase));
     diagnostic_expected(checker->diagnostics, told, "it is known from %s on: at %.*s", phase_name(first), SLICE_ARGS(names));
   } else {
-    told = diagnostics_error(checker->diagnostics, where->span, "%s does not exist at %s", info->name, phase_name(checker->phase));
+    told = diagnostics_error(checker->diagnostics, where->span, "%s does not exist at %s", name, phase_name(checker->phase));
     diagnostic_expected(checker->diagnostics, told, "it can be read at: %.*s", SLICE_ARGS(names));
   }
 }
 
-static void tell_doors(Checker *checker, const Node *where, Fact fact) {
-  const FactInfo *info = fact_info(fact);
+static void tell_doors(Checker *checker, const Node *where, const Expression *expression, Fact fact) {
+  const char *name = fact_words(checker, expression, fact);
   g_autoptr(GString) doors = g_string_new(NULL);
   for (Door door = 0; door < DOOR_COUNT; door++)
     if (checker->options->enabled_doors & DOOR_BIT(door))
       g_string_append_printf(doors, "%s%s", doors->len ? ", " : "", door_name(door));
-  Diagnostic *told = diagnostics_error(checker->diagnostics, where->span, "%s never comes through the door in use (%s) at %s", info->name,
+  Diagnostic *told = diagnostics_error(checker->diagnostics, where->span, "%s never comes through the door in use (%s) at %s", name,
                                        doors->str, phase_name(checker->phase));
-  diagnostic_expected(checker->diagnostics, told, "ask `%s is set` in the same condition where it may be missing", info->name);
+  diagnostic_expected(checker->diagnostics, told, "ask `%s is set` in the same condition where it may be missing", name);
 }
 
 static void tell_variable(Checker *checker, const Node *where, const VariableInfo *variable) {
@@ -158,17 +182,18 @@ static void walk_telling(const Expression *expression, void *data) {
   if (!walk->where)
     walk->where = use_of_define(walk, expression);
   const Node *where = walk->where ? walk->where : expression->node;
-  bool is_fact = expression->kind == EXPRESSION_FACT;
-  bool at_phase = !is_fact || is_at_phase(expression->as.fact, checker->phase);
-  bool in_doors = !is_fact || !at_phase || is_in_doors(checker, expression->as.fact) || is_asked_for(walk, expression->as.fact);
+  Fact fact = 0;
+  bool is_fact = expression_fact(expression, &fact);
+  bool at_phase = !is_fact || is_at_phase(fact, checker->phase);
+  bool in_doors = !is_fact || !at_phase || is_in_doors(checker, fact) || is_asked_for(walk, fact);
   bool there = expression->kind != EXPRESSION_VARIABLE || is_variable_there(checker, expression->as.variable->scope);
   if (!at_phase || !in_doors || !there) {
     walk->good = false;
     if (g_hash_table_add(checker->told, (gpointer)where)) {
       if (!at_phase)
-        tell_phase(checker, where, expression->as.fact);
+        tell_phase(checker, where, expression, fact);
       else if (!in_doors)
-        tell_doors(checker, where, expression->as.fact);
+        tell_doors(checker, where, expression, fact);
       else
         tell_variable(checker, where, expression->as.variable);
     }

@@ -39,6 +39,15 @@ struct Conditions {
   const Expression *condition; /* may be NULL */
 };
 
+/* The list whose elements a has (...) looks at. */
+typedef struct Elements Elements;
+struct Elements {
+  const Elements *outer; /* of the has (...) around it */
+  ValueType type;
+  RecordKind record;   /* of TYPE_RECORD */
+  bool are_recipients; /* each is called `recipient` too */
+};
+
 struct Checker {
   Arena *arena;   /* of the ruleset */
   Arena *scratch; /* until the end of the load */
@@ -57,6 +66,7 @@ struct Checker {
   GHashTable *told_spans;  /* set of places in a text: unreachable statements already told */
   GHashTable *told;        /* Node* set: facts already told to be out of reach */
   GPtrArray *uses, *rules, *variable_infos, *score_names;
+  GPtrArray *header_names[PHASE_COUNT]; /* of header["Name"], by phase, each once; NULL: none */
   GArray *define_uses;              /* DefineUse */
   bool lost_names, lost_statements; /* after syntax errors: unknown names, variables and scores may be known after all */
   uint32_t next_expression;
@@ -70,8 +80,7 @@ struct Checker {
   bool has_regex, has_dnslist;
   const Node *define_use; /* where the define was named whose literals are being read; NULL: none */
   unsigned depth;         /* of defines, sets and variables within one another */
-  bool has_element;       /* inside has (...) */
-  ValueType element_type;
+  const Elements *elements; /* inside has (...): of the innermost one */
 };
 
 /* Where a define was named, to point at the use instead of at the define. */
@@ -155,7 +164,6 @@ const Expression *compile_in(Checker *checker, const Node *node);
 const Expression *compile_match(Checker *checker, const Node *node);
 const Expression *compile_under(Checker *checker, const Node *node);
 const Expression *compile_is_set(Checker *checker, const Node *node);
-const Expression *compile_quantifier(Checker *checker, const Node *node);
 const Expression *expression_not(Checker *checker, const Expression *operand, const Node *node);
 const Expression *expression_join(Checker *checker, ExpressionKind kind, const Expression *left, const Expression *right, const Node *node);
 /* Joins them, from left to right, in a tree of small depth. `count` is at least 1. */
@@ -167,6 +175,24 @@ bool check_sentinel(Checker *checker, const Expression *fact_side, const Node *l
 /* One define, set or variable deeper; false, and told, past LIMIT_NESTING. Each true needs a leave_nested. */
 bool enter_nested(Checker *checker, SourceSpan span);
 void leave_nested(Checker *checker);
+
+/* check_list.c: lists, their elements, header["Name"], .raw */
+const Expression *compile_quantifier(Checker *checker, const Node *node);
+/* header["Name"], `node` being the index. */
+const Expression *compile_header(Checker *checker, const Node *node);
+/* A name of the element that a has (...) is at; false when it is none. */
+bool compile_element(Checker *checker, const Node *node, Slice name, const Expression **expression);
+/* The elements' own names, for nearest_name; and as words: "name, type or size of the attachment, or ". */
+void add_element_names(Checker *checker, GPtrArray *names);
+const char *element_words(Checker *checker);
+/* The text before it was decoded; NULL (nothing is told) where there is none. */
+const Expression *compile_raw(Checker *checker, const Expression *of, const Node *node);
+/* True, and told, when the expression is a list of records: such a one is not compared as a whole. */
+bool check_record(Checker *checker, const Expression *expression);
+/* A function of a value, or of each element of a list. */
+const Expression *expression_function(Checker *checker, const Function *function, const Expression *of, const Node *node);
+/* The fact that the expression itself reads; false when it reads none. */
+bool expression_fact(const Expression *expression, Fact *fact);
 
 /* check_set.c */
 const Expression *compile_in_set(Checker *checker, const Expression *left, const Node *set, const Node *node);

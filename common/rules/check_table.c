@@ -70,8 +70,9 @@ static bool check_shape(Checker *checker, const Declaration *declaration, Keyset
   shape->has_value = !slice_is_empty(declaration->value_type);
   if (shape->has_value)
     good &= check_type_name(checker, declaration->value_type, declaration->value_type_span, &shape->value);
-  if (shape->has_value && good && shape->value == TYPE_ENUM) {
-    Diagnostic *told = diagnostics_error(checker->diagnostics, declaration->value_type_span, "a table cannot have values of type enum");
+  if (shape->has_value && good && (shape->value == TYPE_ENUM || shape->value == TYPE_RECORD)) {
+    Diagnostic *told = diagnostics_error(checker->diagnostics, declaration->value_type_span, "a table cannot have values of type %s",
+                                         value_type_name(shape->value));
     diagnostic_expected(checker->diagnostics, told, "expected string");
     good = false;
   }

@@ -63,6 +63,8 @@ const char *type_article(ValueType type) {
 Slice expression_type_text(Checker *checker, const Expression *expression) {
   if (expression->type != TYPE_LIST)
     return slice_from(type_article(expression->type));
+  if (expression->element_type == TYPE_RECORD)
+    return SLICE_LITERAL("a list of elements with several values");
   return slice_from(arena_printf(checker->scratch, "a list of %s", value_type_name(expression->element_type)));
 }
 
@@ -353,14 +355,9 @@ static const Function conversions[] = {
 const Expression *convert_to(Checker *checker, const Expression *expression, ValueType type) {
   if (expression->type == type || single_type(expression) == type)
     return expression;
-  for (size_t i = 0; i < G_N_ELEMENTS(conversions); i++) {
-    if (conversions[i].input == expression->type && conversions[i].output == type) {
-      Expression *converted = expression_new(checker, EXPRESSION_FUNCTION, type, expression->node);
-      converted->left = expression;
-      converted->as.function = &conversions[i];
-      return expression_finish(converted);
-    }
-  }
+  for (size_t i = 0; i < G_N_ELEMENTS(conversions); i++)
+    if (conversions[i].input == single_type(expression) && conversions[i].output == type)
+      return expression_function(checker, &conversions[i], expression, expression->node);
   return NULL;
 }
 

@@ -170,7 +170,7 @@ static bool arguments_are_open(Run *run, const Rule *rule) {
     details = run->details;
   for (size_t i = 0; i < rule->argument_count; i++) {
     const Expression *argument = rule->arguments[i];
-    if ((argument->lookup_classes & ~(1u << LOOKUP_HERE)) == 0 && !argument->reads_details)
+    if ((argument->lookup_classes & ~(1u << LOOKUP_HERE)) == 0 && !argument->reads_details && !argument->reads_message)
       continue;
     Value scratch;
     open = expression_value(run, argument, &scratch)->state == VALUE_OPEN || open;
@@ -277,7 +277,7 @@ EvaluationState evaluation_run(Evaluation *evaluation) {
   end_run(evaluation);
   if (!run->collecting || evaluation->options.here_only)
     return EVALUATION_DECIDED;
-  g_assert(evaluation->out + evaluation->wanted_count > 0);
+  g_assert(evaluation->out + evaluation->wanted_count > 0 || run->fact_open);
   return EVALUATION_WAITS;
 }
 
@@ -325,6 +325,10 @@ bool evaluation_is_waiting(const Evaluation *evaluation) {
   return evaluation->out > 0;
 }
 
+bool evaluation_misses_facts(const Evaluation *evaluation) {
+  return evaluation->run.collecting && evaluation->run.fact_open;
+}
+
 const Verdict *evaluation_verdict(const Evaluation *evaluation) {
   return &evaluation->verdict;
 }
@@ -339,10 +343,6 @@ static void commit_scope(Evaluation *evaluation, Scope scope) {
   }
 }
 
-void evaluation_commit(Evaluation *evaluation) {
-  const Run *run = &evaluation->run;
-  for (Scope scope = SCOPE_SESSION; scope <= SCOPE_RECIPIENT; scope++)
-    commit_scope(evaluation, scope);
 static void commit_groups(Evaluation *evaluation) {
   const GroupNote *note = evaluation->run.group_note;
   if (note == NULL)
@@ -356,8 +356,12 @@ static void commit_groups(Evaluation *evaluation) {
     recipient_groups_tell(groups, note->recipient);
 }
 
+void evaluation_commit(Evaluation *evaluation) {
+  const Run *run = &evaluation->run;
+  for (Scope scope = SCOPE_SESSION; scope <= SCOPE_RECIPIENT; scope++)
+    commit_scope(evaluation, scope);
   for (size_t i = 0; i < run->score_count; i++)
     variables_add_score(evaluation->variables, &run->scores[i]);
+  commit_groups(evaluation);
   variables_set_phase(evaluation->variables, evaluation->phase);
 }
-  commit_groups(evaluation);

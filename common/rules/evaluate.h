@@ -14,6 +14,9 @@
  * look-ups of class AHEAD, as far as the first rule that is surely true and ends the phase, at most LIMIT_ASKED_AHEAD out at once.
  * Any order of arrival gives the verdict, the effects and the stateful look-ups of asking one after the other.
  *
+ * A fact may be open (VALUE_OPEN: the message has not come so far): what reads it waits as for an answer. A run that waits for facts alone wants no look-up;
+ * when more facts are in, run again. Facts that were set once must stay as they are.
+ *
  * Confined to a thread; everything lives in the arena given to evaluation_new, and goes with it.
  */
 #ifndef COMMON_RULES_EVALUATE_H
@@ -54,6 +57,8 @@ Question *const *evaluation_wanted(Evaluation *evaluation, size_t *count);
 void evaluation_answer(Evaluation *evaluation, const Question *question, Answer *answer);
 /* The deadline: every look-up without an answer, now and later, has failed with this reason (static text). Then run again: it will be decided. */
 void evaluation_expire(Evaluation *evaluation, const char *reason);
+/* True when the last run waits for facts that are open: answers alone, and the deadline, do not decide it. */
+bool evaluation_misses_facts(const Evaluation *evaluation);
 /* True when questions are out. */
 bool evaluation_is_waiting(const Evaluation *evaluation);
 /* After EVALUATION_DECIDED. Lives in the arena. */

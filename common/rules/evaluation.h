@@ -100,12 +100,13 @@ struct Run {
   bool pure_open;      /* a look-up of the condition that is not stateful has no answer yet */
   Asked *stateful;     /* the first stateful look-up that the condition still needs */
   Details details;
-  const Value *element; /* that the innermost quantifier is at */
+  const ElementFrame *element; /* of the innermost quantifier */
 
   /* of the whole run */
   const Failure *failures; /* all that failed, in order, newest last */
   const Failure **failures_tail;
   bool ended;
+  bool fact_open;    /* a fact was open */
   bool doubt;        /* an accept or pass was unknown: a later 5xx or discard becomes 451 */
   const Rule *noted; /* the observed rule that left its note last */
   Verdict verdict;
@@ -115,8 +116,8 @@ struct Run {
   bool *written[SCOPE_RECIPIENT + 1];
   Contribution *scores;
   size_t score_count, score_room;
-};
   GroupNote *group_note; /* NULL: no such rule was performed */
+};
 
 struct Evaluation {
   Arena *arena;

@@ -8,6 +8,7 @@
  * right, and right of an open part only look-ups that may be asked ahead are collected.
  */
 #include "common/rules/evaluation.h"
+#include "common/smtp/record.h"
 
 /* ---- failures and logic ---- */
 
@@ -221,11 +222,19 @@ static inline Logic test_values(Run *run, const Expression *expression, const Va
   return test(run, expression, left, right);
 }
 
+/* What is not there yet holds stateful look-ups back, as any answer that is not. */
+static inline const Value *fact_value(Run *run, Fact fact) {
+  const Value *value = session_get(run->evaluation->session, fact);
+  if (value->state == VALUE_OPEN)
+    run->pure_open = run->fact_open = true;
+  return value;
+}
+
 /* As expression_value; most operands are facts and literals. */
 static inline const Value *operand_value(Run *run, const Expression *expression, Value *scratch) {
   if (run->trace == NULL) {
     if (expression->kind == EXPRESSION_FACT)
-      return session_get(run->evaluation->session, expression->as.fact);
+      return fact_value(run, expression->as.fact);
     if (expression->kind == EXPRESSION_LITERAL)
       return &expression->as.literal;
   }
@@ -398,17 +407,68 @@ static Value value_of_quantifier(Run *run, const Expression *expression) {
   if (list->state == VALUE_UNKNOWN)
     return value_of_failures(expression, list->as.failures);
   size_t count = list->state == VALUE_UNSET ? 0 : list->type == TYPE_LIST ? list->as.list->count : 1;
+  if (expression->right == NULL)
+    return value_int((int64_t)count);
   const Value *items = list->state == VALUE_SET && list->type == TYPE_LIST ? list->as.list->items : list;
-  const Value *outer = run->element;
+  ElementFrame frame = {run->element, NULL};
+  run->element = &frame;
   Tally tally = {0, LOGIC_FALSE, false};
   for (size_t i = 0; i < count && !tally.done; i++) {
-    run->element = &items[i];
+    frame.value = &items[i];
     tally_element(run, expression, &tally);
   }
-  run->element = outer;
+  run->element = frame.outer;
   if (tally.done && tally.rest.truth == TRUTH_OPEN)
     ask_back(run, &mark);
   return value_of_tally(expression, &tally, count);
+}
+
+static const Value *value_of_element(const Run *run, const Expression *expression) {
+  const ElementFrame *frame = run->element;
+  for (uint32_t level = expression->as.element.level; level > 0; level--)
+    frame = frame->outer;
+  int field = expression->as.element.field;
+  return field < 0 ? frame->value : &frame->value->as.record->fields[field];
+}
+
+/* ---- the message ---- */
+
+static bool is_named(const Value *header, Slice name) {
+  return slice_equal_fold(header->as.record->fields[HEADER_FIELD_NAME].as.text, name);
+}
+
+/* The values of the fields with the name, in the message's order; unset when there are none. */
+static Value value_of_header(Run *run, const Expression *expression) {
+  const Value *all = fact_value(run, FACT_HEADER);
+  if (all->state == VALUE_UNKNOWN)
+    return value_of_failures(expression, all->as.failures);
+  if (all->state == VALUE_OPEN)
+    return value_open(expression);
+  if (all->state == VALUE_UNSET)
+    return value_unset(expression);
+  Slice name = slice_from(expression->as.header.name);
+  size_t count = 0;
+  for (size_t i = 0; i < all->as.list->count; i++)
+    count += is_named(&all->as.list->items[i], name);
+  if (count == 0)
+    return value_unset(expression);
+  Value *items = ARENA_NEW_ARRAY(run->arena, Value, count);
+  ValueList *list = ARENA_NEW(run->arena, ValueList);
+  for (size_t i = 0; i < all->as.list->count; i++) {
+    const Value *header = &all->as.list->items[i];
+    if (is_named(header, name))
+      items[list->count++] = header->as.record->fields[expression->as.header.raw ? HEADER_FIELD_RAW : HEADER_FIELD_VALUE];
+  }
+  list->items = items;
+  return (Value){VALUE_SET, TYPE_LIST, {.list = list}};
+}
+
+/* Without the <> that one door leaves and the other does not. */
+static Value value_of_raw(Run *run, const Expression *expression) {
+  Slice raw = session_raw(run->evaluation->session, expression->as.fact);
+  if (raw.length >= 2 && raw.data[0] == '<' && raw.data[raw.length - 1] == '>')
+    raw = slice_make(raw.data + 1, raw.length - 2);
+  return raw.length > 0 ? value_text(raw) : value_unset(expression);
 }
 
 /* ---- texts ---- */
@@ -530,7 +590,9 @@ static Value value_of_function(Run *run, const Expression *expression) {
 static Logic decide_is_set(Run *run, const Expression *expression) {
   Value scratch;
   const Value *value = operand_value(run, expression->left, &scratch);
-  return value->state == VALUE_SET ? LOGIC_TRUE : logic_of_value(value);
+  if (value->state != VALUE_SET)
+    return logic_of_value(value);
+  return logic_of(value->type != TYPE_LIST || value->as.list->count > 0);
 }
 
 static const Value *plain_value(Run *run, const Expression *expression, Value *scratch);
@@ -571,6 +633,8 @@ static Logic decide(Run *run, const Expression *expression) {
       return decide_is_set(run, expression);
     case EXPRESSION_LITERAL:
     case EXPRESSION_FACT:
+    case EXPRESSION_RAW:
+    case EXPRESSION_HEADER:
     case EXPRESSION_VARIABLE:
     case EXPRESSION_SCORE:
     case EXPRESSION_FUNCTION:
@@ -602,7 +666,13 @@ static const Value *plain_value(Run *run, const Expression *expression, Value *s
     case EXPRESSION_LITERAL:
       return &expression->as.literal;
     case EXPRESSION_FACT:
-      return session_get(run->evaluation->session, expression->as.fact);
+      return fact_value(run, expression->as.fact);
+    case EXPRESSION_RAW:
+      *scratch = value_of_raw(run, expression);
+      return scratch;
+    case EXPRESSION_HEADER:
+      *scratch = value_of_header(run, expression);
+      return scratch;
     case EXPRESSION_VARIABLE:
       if (!run->variables_open)
         return run_variable(run, expression->as.variable);
@@ -625,7 +695,7 @@ static const Value *plain_value(Run *run, const Expression *expression, Value *s
       *scratch = value_of_listing(run, expression);
       return scratch;
     case EXPRESSION_ELEMENT:
-      return run->element;
+      return value_of_element(run, expression);
     case EXPRESSION_QUANTIFIER:
       *scratch = value_of_quantifier(run, expression);
       return scratch;

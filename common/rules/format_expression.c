@@ -8,7 +8,7 @@
 enum { SET_COLUMNS = 100 };
 
 /* How tightly a node binds; what stands in a place for tighter ones gets parentheses. */
-typedef enum Binding { BINDS_LOGIC, BINDS_NOT, BINDS_COMPARISON, BINDS_DEFAULT, BINDS_RANGE, BINDS_PRIMARY } Binding;
+typedef enum Binding { BINDS_LOGIC, BINDS_NOT, BINDS_COMPARISON, BINDS_COUNT, BINDS_DEFAULT, BINDS_RANGE, BINDS_PRIMARY } Binding;
 
 static void print_node(Printer *printer, const Node *node, Binding least);
 
@@ -48,8 +48,9 @@ static Binding binding_of(const Node *node) {
     case NODE_NAME:
     case NODE_INDEX:
     case NODE_PROPERTY:
-    case NODE_QUANTIFIER:
       break;
+    case NODE_QUANTIFIER:
+      return node->right != NULL ? BINDS_PRIMARY : BINDS_COUNT; /* `count x default 5` counts what the default gives */
   }
   return BINDS_PRIMARY;
 }
@@ -203,6 +204,9 @@ static void print_quantifier(Printer *printer, const Node *node) {
   static const char *const words[] = {[QUANTIFIER_ANY] = "any ", [QUANTIFIER_ALL] = "all ", [QUANTIFIER_COUNT] = "count "};
   g_string_append(printer->out, words[node->as.quantifier]);
   print_node(printer, node->left, BINDS_DEFAULT);
+  if (node->right == NULL) {
+    return;
+  }
   g_string_append(printer->out, " has (");
   print_node(printer, node->right, BINDS_LOGIC);
   g_string_append_c(printer->out, ')');
@@ -280,19 +284,19 @@ static void print_bare(Printer *printer, const Node *node) {
       print_logic(printer, node);
       break;
     case NODE_COMPARE:
-      print_binary(printer, node, compare_sign(node->as.compare), BINDS_DEFAULT, BINDS_DEFAULT);
+      print_binary(printer, node, compare_sign(node->as.compare), BINDS_COUNT, BINDS_COUNT);
       break;
     case NODE_IN:
-      print_binary(printer, node, node->as.negated ? " not in " : " in ", BINDS_DEFAULT, BINDS_DEFAULT);
+      print_binary(printer, node, node->as.negated ? " not in " : " in ", BINDS_COUNT, BINDS_COUNT);
       break;
     case NODE_MATCH:
-      print_binary(printer, node, node->as.negated ? " !~ " : " ~ ", BINDS_DEFAULT, BINDS_DEFAULT);
+      print_binary(printer, node, node->as.negated ? " !~ " : " ~ ", BINDS_COUNT, BINDS_COUNT);
       break;
     case NODE_UNDER:
-      print_binary(printer, node, " under ", BINDS_DEFAULT, BINDS_DEFAULT);
+      print_binary(printer, node, " under ", BINDS_COUNT, BINDS_COUNT);
       break;
     case NODE_IS_SET:
-      print_node(printer, node->left, BINDS_DEFAULT);
+      print_node(printer, node->left, BINDS_COUNT);
       g_string_append(printer->out, node->as.negated ? " is unset" : " is set");
       break;
     case NODE_QUANTIFIER:

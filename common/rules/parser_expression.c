@@ -146,12 +146,22 @@ Node *parse_set(Parser *parser) {
   return set;
 }
 
+static Node *count_node(Parser *parser, SourceSpan word, Node *list) {
+  Node *node = node_new(parser, NODE_QUANTIFIER, source_span_join(word, list->span));
+  node->left = list;
+  node->as.quantifier = QUANTIFIER_COUNT;
+  return deepen(parser, node, list);
+}
+
 /*
- * SYNTAX: quantifier := ( "any" | "all" | "count" ) value "has" "(" expression ")"
+ * SYNTAX: quantifier := ( "any" | "all" | "count" ) default-expression "has" "(" expression ")" | "count" default-expression
  */
 static Node *parse_quantifier(Parser *parser, Quantifier quantifier) {
   Token word = parser_advance(parser);
   Node *list = parse_default(parser);
+  if (list != NULL && quantifier == QUANTIFIER_COUNT && !parser_is_word(parser, "has")) {
+    return count_node(parser, word.span, list);
+  }
   if (list == NULL || !parser_expect_word(parser, "has", "\"has (CONDITION)\"")) {
     return NULL;
   }

@@ -27,13 +27,15 @@ typedef struct Rule Rule;
 typedef enum ExpressionKind {
   EXPRESSION_LITERAL,   /* literal */
   EXPRESSION_FACT,      /* fact */
+  EXPRESSION_RAW,       /* fact: its text as the MTA said it */
+  EXPRESSION_HEADER,    /* header: the values of the message's fields of that name */
   EXPRESSION_VARIABLE,  /* variable */
   EXPRESSION_SCORE,     /* score: index of its name */
   EXPRESSION_FUNCTION,  /* function of left */
   EXPRESSION_TEMPLATE,  /* parts, joined as text */
   EXPRESSION_CAPTURE,   /* capture: group of the last match in this rule */
   EXPRESSION_DNSLIST,   /* detail of the last dnslist that listed in this rule */
-  EXPRESSION_ELEMENT,   /* the element that the enclosing quantifier is at */
+  EXPRESSION_ELEMENT,   /* element: what an enclosing quantifier is at, or a value of it */
   EXPRESSION_NOT,       /* bool */
   EXPRESSION_AND,
   EXPRESSION_OR,
@@ -45,7 +47,7 @@ typedef enum ExpressionKind {
   EXPRESSION_MATCH,     /* left ~ regex */
   EXPRESSION_UNDER,     /* left under right, both domains */
   EXPRESSION_IS_SET,
-  EXPRESSION_QUANTIFIER, /* quantifier left (a list) has (right) */
+  EXPRESSION_QUANTIFIER, /* quantifier left (a list) has (right); right NULL: count of all its elements */
   EXPRESSION_VALUE_OF,  /* resource[keys] */
   EXPRESSION_DEFAULT,   /* left default right */
 } ExpressionKind;
@@ -82,6 +84,7 @@ struct Expression {
   ExpressionKind kind;
   ValueType type;          /* of the result; TYPE_BOOL for conditions */
   ValueType element_type;  /* when type is TYPE_LIST */
+  RecordKind record;       /* of a list whose elements are records */
   uint32_t id;             /* unique in the program: explain, memo */
   const Node *node;        /* where it was written (explain prints it) */
   /* What it depends on, itself and all below: */
@@ -89,11 +92,20 @@ struct Expression {
   bool reads_details;      /* captures or dnslist details */
   bool has_match;          /* holds a regex match or a dnslist: something that captures and details come from */
   bool can_be_unset;       /* as a value */
+  bool reads_message;      /* facts that come with the message's content: before its end they may be open */
   uint8_t lookup_classes;  /* bits 1 << LookupClass of the look-ups inside; 0 or HERE only: decided at once */
   const Expression *left, *right;
   union {
     Value literal;
-    Fact fact;
+    Fact fact;             /* FACT, RAW */
+    struct {
+      const char *name;    /* as it is written in the rules; compares without case */
+      bool raw;
+    } header;
+    struct {
+      uint32_t level;      /* 0: of the innermost quantifier, 1: of the one around it ... */
+      int field;           /* the place of a record's value; -1: the element itself */
+    } element;
     const VariableInfo *variable;
     uint32_t score;        /* index in program->score_names, or SCORE_TOTAL */
     const Function *function;
@@ -158,7 +170,13 @@ typedef struct PhaseProgram {
   bool has_rules;
   bool sets_variables;
   uint8_t lookup_classes;
-  bool facts[FACT_COUNT];      /* read by this phase's rules (macros to ask for) */
+  /*
+   * Read by this phase's rules (macros to ask for). facts[FACT_HEADER] is true where rules read `header` itself, the list of all fields: header["Name"] alone does
+   * not set it, header_names says those.
+   */
+  bool facts[FACT_COUNT];
+  bool reads_all_headers;          /* as facts[FACT_HEADER]: every field of the message is wanted */
+  const char *const *header_names; /* of header["Name"]: NULL-terminated, each once without regard to case; NULL when there are none */
 } PhaseProgram;
 
 typedef struct Program {
@@ -174,6 +192,7 @@ typedef struct Program {
   size_t scope_slots[SCOPE_RECIPIENT + 1]; /* variables by scope */
   const Slice *score_names; /* "" for the plain score */
   size_t score_count;
+  uint32_t group_count;     /* rules that group recipients */
   size_t expression_count;
   const RulesFile *tree;    /* kept for explain; same arena */
 } Program;
@@ -192,7 +211,6 @@ typedef struct RulesetOptions {
 /*
  * Reads, checks and compiles. NULL when there are errors: they are in `diagnostics` (also an unreadable file, with a span of length 0).
  * Warnings may come with a good ruleset. Slow; for start, helper threads and the tool. Transfer full.
-  uint32_t group_count;     /* rules that group recipients */
  */
 Ruleset *ruleset_load_file(const char *path, const RulesetOptions *options, Diagnostics *diagnostics);
 Ruleset *ruleset_load_text(const char *name, Slice text, const char *directory, const RulesetOptions *options, Diagnostics *diagnostics);

@@ -42,7 +42,7 @@ typedef enum NodeKind {
   NODE_MATCH,     /* left ~ right (NODE_REGEX); negated: !~ */
   NODE_UNDER,     /* left under right */
   NODE_IS_SET,    /* left is set; negated: is unset */
-  NODE_QUANTIFIER, /* any|all|count left has (right) */
+  NODE_QUANTIFIER, /* any|all|count left has (right); right NULL: count left */
   NODE_DEFAULT,   /* left default right */
 } NodeKind;
 
