@@ -138,6 +138,7 @@ static sfsistat feed(SMFICTX *context, Conversation *conversation, const MilterE
     wait_for_verdict(conversation, state, deadline);
   }
   if (result->verdict && decision_is_logged(config, result->verdict)) {
+    milter_session_take_logged(conversation->session, event);
     log_decision(config, milter_session_facts(conversation->session), conversation_id(conversation), result->verdict);
   }
   if (result->delay_ms > 0) {
@@ -155,21 +156,19 @@ static sfsistat feed(SMFICTX *context, Conversation *conversation, const MilterE
   return answer(conversation, event->kind, status_of(result->action));
 }
 
-static sfsistat on_event(SMFICTX *context, MilterEvent event) {
+static sfsistat on_event(SMFICTX *context, const MilterEvent *event) {
   if (!filter_enter(the_filter)) {
     return SMFIS_TEMPFAIL;
   }
   Conversation *conversation = smfi_getpriv(context);
-  if (conversation == NULL && event.kind == MILTER_CONNECT) {
+  if (conversation == NULL && event->kind == MILTER_CONNECT) {
     /* A second SMTP session on this connection of the MTA (SMFIC_QUIT_NC): no negotiation comes again. */
     conversation = conversation_new(the_filter);
     (void)smfi_setpriv(context, conversation);
   }
   sfsistat status = SMFIS_TEMPFAIL;
   if (conversation != NULL && conversation->session != NULL) {
-    event.macro = macro_value;
-    event.macro_data = context;
-    status = feed(context, conversation, &event);
+    status = feed(context, conversation, event);
   }
   filter_leave(the_filter);
   return status;
@@ -202,46 +201,55 @@ static sfsistat on_connect(SMFICTX *context, char *name, _SOCK_ADDR *address) {
   IpAddress ip;
   unsigned port = 0;
   bool known = ip_from_socket((const struct sockaddr *)address, &ip, &port);
-  return on_event(context, (MilterEvent){.kind = MILTER_CONNECT, .arguments = arguments, .address = known ? &ip : NULL, .port = port});
+  return on_event(context, &(MilterEvent){.kind = MILTER_CONNECT,
+                                          .macro = macro_value,
+                                          .macro_data = context,
+                                          .arguments = arguments,
+                                          .address = known ? &ip : NULL,
+                                          .port = port});
 }
 
 static sfsistat on_helo(SMFICTX *context, char *name) {
   const char *arguments[] = {name, NULL};
-  return on_event(context, (MilterEvent){.kind = MILTER_HELO, .arguments = arguments});
+  return on_event(context, &(MilterEvent){.kind = MILTER_HELO, .macro = macro_value, .macro_data = context, .arguments = arguments});
 }
 
 static sfsistat on_mail(SMFICTX *context, char **arguments) {
-  return on_event(context, (MilterEvent){.kind = MILTER_MAIL, .arguments = (const char *const *)arguments});
+  return on_event(
+      context,
+      &(MilterEvent){.kind = MILTER_MAIL, .macro = macro_value, .macro_data = context, .arguments = (const char *const *)arguments});
 }
 
 static sfsistat on_recipient(SMFICTX *context, char **arguments) {
-  return on_event(context, (MilterEvent){.kind = MILTER_RCPT, .arguments = (const char *const *)arguments});
+  return on_event(
+      context,
+      &(MilterEvent){.kind = MILTER_RCPT, .macro = macro_value, .macro_data = context, .arguments = (const char *const *)arguments});
 }
 
 static sfsistat on_data(SMFICTX *context) {
-  return on_event(context, (MilterEvent){.kind = MILTER_DATA});
+  return on_event(context, &(MilterEvent){.kind = MILTER_DATA, .macro = macro_value, .macro_data = context});
 }
 
 static sfsistat on_unknown(SMFICTX *context, const char *command) {
   const char *arguments[] = {command, NULL};
-  return on_event(context, (MilterEvent){.kind = MILTER_UNKNOWN, .arguments = arguments});
+  return on_event(context, &(MilterEvent){.kind = MILTER_UNKNOWN, .macro = macro_value, .macro_data = context, .arguments = arguments});
 }
 
 static sfsistat on_end_of_headers(SMFICTX *context) {
-  return on_event(context, (MilterEvent){.kind = MILTER_EOH});
+  return on_event(context, &(MilterEvent){.kind = MILTER_EOH, .macro = macro_value, .macro_data = context});
 }
 
 static sfsistat on_end_of_message(SMFICTX *context) {
-  return on_event(context, (MilterEvent){.kind = MILTER_EOM});
+  return on_event(context, &(MilterEvent){.kind = MILTER_EOM, .macro = macro_value, .macro_data = context});
 }
 
 static sfsistat on_abort(SMFICTX *context) {
-  (void)on_event(context, (MilterEvent){.kind = MILTER_ABORT});
+  (void)on_event(context, &(MilterEvent){.kind = MILTER_ABORT, .macro = macro_value, .macro_data = context});
   return SMFIS_CONTINUE;
 }
 
 static sfsistat on_close(SMFICTX *context) {
-  (void)on_event(context, (MilterEvent){.kind = MILTER_CLOSE});
+  (void)on_event(context, &(MilterEvent){.kind = MILTER_CLOSE, .macro = macro_value, .macro_data = context});
   if (filter_enter(the_filter)) {
     Conversation *conversation = smfi_getpriv(context);
     (void)smfi_setpriv(context, NULL);

@@ -105,14 +105,18 @@ static MilterOptions session_options(const Filter *filter) {
   };
 }
 
+static void box_close(AnswerBox *box) {
+  if (box) {
+    answer_box_close(box);
+    answer_box_unref(box);
+  }
+}
+
 /* All of it but its place in the list. */
 static void conversation_clear(Conversation *conversation) {
   milter_session_free(conversation->session);
   milter_plan_unref(conversation->negotiated);
-  if (conversation->box) {
-    answer_box_close(conversation->box);
-    answer_box_unref(conversation->box);
-  }
+  box_close(conversation->box);
   g_free(conversation);
 }
 
@@ -222,44 +226,34 @@ Conversation *conversation_new(Filter *filter) {
   return conversation;
 }
 
-/* As new, but for its session, which is too; false: it cannot be used again. */
-static bool conversation_reset(Conversation *conversation) {
-  if (conversation->session == NULL || milter_session_plan(conversation->session) != conversation->negotiated) {
+/* With the lock; false: it is not worth keeping, or cannot be kept. */
+static bool keep_spare(Filter *filter, Conversation *conversation) {
+  if (filter->spare_count == SPARE_CONVERSATIONS || conversation->negotiated != filter->plan) {
     return false;
   }
-  milter_session_restart(conversation->session);
-  if (conversation->box) {
-    /* Answers that come late are not for the next session. */
-    answer_box_close(conversation->box);
-    answer_box_unref(g_steal_pointer(&conversation->box));
-  }
-  conversation->id[0] = '\0';
-  conversation->no_reply = 0;
-  conversation->in_message = false;
+  conversation->next = filter->spare;
+  filter->spare = conversation;
+  filter->spare_count++;
   return true;
 }
 
 void conversation_free(Conversation *conversation) {
   Filter *filter = conversation->filter;
   bool has_session = conversation->session != NULL;
-  if (conversation->in_message) {
-    leave_message(filter);
+  bool reusable = has_session && milter_session_plan(conversation->session) == conversation->negotiated;
+  conversation_set_in_message(conversation, false);
+  if (reusable) {
+    milter_session_restart(conversation->session);
+    conversation->id[0] = '\0';
+    conversation->no_reply = 0;
   }
   (void)pthread_mutex_lock(&filter->lock);
   list_remove(filter, conversation);
   filter->sessions -= has_session;
+  AnswerBox *box = g_steal_pointer(&conversation->box); /* answers that come late are not for the next session */
+  bool kept = reusable && keep_spare(filter, conversation);
   (void)pthread_mutex_unlock(&filter->lock);
-  bool kept = conversation_reset(conversation);
-  if (kept) {
-    (void)pthread_mutex_lock(&filter->lock);
-    kept = filter->spare_count < SPARE_CONVERSATIONS && conversation->negotiated == filter->plan;
-    if (kept) {
-      conversation->next = filter->spare;
-      filter->spare = conversation;
-      filter->spare_count++;
-    }
-    (void)pthread_mutex_unlock(&filter->lock);
-  }
+  box_close(box);
   if (!kept) {
     conversation_clear(conversation);
   }

@@ -31,9 +31,9 @@ static pthread_mutex_t refusing_lock = PTHREAD_MUTEX_INITIALIZER; /* the listene
 
 int socket_libmilter_accept(int fd, struct sockaddr *address, socklen_t *length) __asm__("accept") __attribute__((visibility("default")));
 
-static bool lets_in(int connected) {
+static bool lets_in(const struct sockaddr *peer) {
   (void)pthread_mutex_lock(&refusing_lock);
-  bool allowed = !refusing && listener_allows(adopted, connected);
+  bool allowed = !refusing && listener_allows_peer(adopted, peer);
   if (!refusing && !allowed) {
     log_limited("refused peer", "%s: a connection was closed: its address is not among those that `allow` lists",
                 listener_address(adopted));
@@ -44,7 +44,7 @@ static bool lets_in(int connected) {
 
 int socket_libmilter_accept(int fd, struct sockaddr *address, socklen_t *length) {
   int connected = accept4(fd, address, length, SOCK_CLOEXEC);
-  if (connected < 0 || fd != adopted_fd || lets_in(connected)) {
+  if (connected < 0 || fd != adopted_fd || lets_in(address)) {
     return connected;
   }
   (void)close(connected);

@@ -82,7 +82,10 @@ static EventPlan event_plan(const MilterPlan *plan, MilterEventKind event) {
   size_t count = 0;
   for (Fact fact = 0; fact < FACT_COUNT; fact++) {
     if (plan->needed[fact] && (milter_fact_events(fact) & MILTER_EVENT_BIT(event)) != 0 && !is_argument(fact)) {
-      facts[count++] = (MacroFact){fact, event == MILTER_MAIL && fact_info(fact)->scope == SCOPE_SESSION, fact_macros(plan->arena, fact)};
+      facts[count++] = (MacroFact){.fact = fact,
+                                   .only_logged = !plan->read[fact],
+                                   .of_message = event == MILTER_MAIL && fact_info(fact)->scope == SCOPE_SESSION,
+                                   .macros = fact_macros(plan->arena, fact)};
     }
   }
   return (EventPlan){facts, count};
@@ -240,11 +243,13 @@ static void set_macro_fact(Session *facts, const MilterPlan *plan, const MilterE
   (void)session_set(facts, fact, value);
 }
 
-void milter_facts_take(Session *facts, const MilterPlan *plan, const MilterEvent *event) {
-  take_arguments(facts, plan, event);
+static void take_macros(Session *facts, const MilterPlan *plan, const MilterEvent *event, bool logged) {
   const EventPlan *due = &plan->events[event->kind];
   for (size_t i = 0; i < due->count; i++) {
     const MacroFact *row = &due->facts[i];
+    if (row->only_logged != logged) {
+      continue;
+    }
     const char *value = first_value(event, row->macros);
     if (value) {
       set_macro_fact(facts, plan, event, row->fact, slice_from(value));
@@ -252,6 +257,15 @@ void milter_facts_take(Session *facts, const MilterPlan *plan, const MilterEvent
       session_unset(facts, row->fact); /* AUTH= of the message before is not this one's */
     }
   }
+}
+
+void milter_facts_take(Session *facts, const MilterPlan *plan, const MilterEvent *event) {
+  take_arguments(facts, plan, event);
+  take_macros(facts, plan, event, false);
+}
+
+void milter_facts_take_logged(Session *facts, const MilterPlan *plan, const MilterEvent *event) {
+  take_macros(facts, plan, event, true);
 }
 
 void milter_facts_start(Session *facts, const MilterOptions *options) {

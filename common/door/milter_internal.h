@@ -12,6 +12,7 @@ typedef uint16_t MilterEventSet;
 /* A fact that macros tell at one event. */
 typedef struct MacroFact {
   Fact fact;
+  bool only_logged;          /* no rule reads it: taken when there is something to log */
   bool of_message;           /* no macro has a value: there is none now, whatever it was for the message before */
   const char *const *macros; /* NULL-terminated; the first that has a value counts */
 } MacroFact;
@@ -30,7 +31,8 @@ struct MilterPlan {
   PhaseSet evaluated;      /* phases that the door evaluates */
   PhaseSet timed;          /* phases whose rules read the clock */
   bool spares;             /* some rcpt rule accepts a recipient: a held refusal may come to nothing */
-  bool needed[FACT_COUNT]; /* facts that the rules of those phases or the log read */
+  bool read[FACT_COUNT];   /* facts that the rules of those phases read */
+  bool needed[FACT_COUNT]; /* ... or the log */
   EventPlan events[MILTER_EVENT_COUNT];
   const char *const *address_macros; /* where connect and MAIL have no argument */
   const char *const *sender_macros;
@@ -54,6 +56,8 @@ MilterEventSet milter_fact_events(Fact fact);
 void milter_facts_plan(MilterPlan *plan);
 /* Sets the needed facts that the event tells. */
 void milter_facts_take(Session *facts, const MilterPlan *plan, const MilterEvent *event);
+/* Sets those that only the log reads and that take more than looking at an argument. */
+void milter_facts_take_logged(Session *facts, const MilterPlan *plan, const MilterEvent *event);
 /* What is known before the MTA has said anything. */
 void milter_facts_start(Session *facts, const MilterOptions *options);
 /* EXPN has a phase of its own; all other commands share `unknown`. */

@@ -38,9 +38,10 @@ static void plan_phases(MilterPlan *plan) {
       plan->timed |= PHASE_BIT(phase);
     }
     for (Fact fact = 0; milter_consults(plan, phase) && fact < FACT_COUNT; fact++) {
-      plan->needed[fact] = plan->needed[fact] || facts[fact];
+      plan->read[fact] = plan->read[fact] || facts[fact];
     }
   }
+  memcpy(plan->needed, plan->read, sizeof plan->needed);
   for (size_t i = 0; i < G_N_ELEMENTS(logged); i++) {
     plan->needed[logged[i]] = true;
   }

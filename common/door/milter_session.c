@@ -184,6 +184,10 @@ const MilterResult *milter_session_result(const MilterSession *session) {
   return &session->result;
 }
 
+void milter_session_take_logged(MilterSession *session, const MilterEvent *event) {
+  milter_facts_take_logged(session->facts, session->plan, event);
+}
+
 Question *const *milter_session_wanted(MilterSession *session, size_t *count) {
   *count = 0;
   return session->evaluation ? evaluation_wanted(session->evaluation, count) : NULL;
@@ -215,6 +219,10 @@ static int64_t delay_of(const Verdict *verdict) {
 
 /* The verdict of this event's own rules is the answer. */
 static void answer_with(MilterSession *session, const Verdict *verdict) {
+  if (verdict->outcome == OUTCOME_PASS && verdict->effect_count == 0) {
+    session->result.verdict = verdict; /* as nearly always */
+    return;
+  }
   session->result = milter_encode(session->arena, verdict, session->phase);
   session->result.delay_ms = delay_of(verdict);
 }

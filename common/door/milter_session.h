@@ -123,6 +123,8 @@ Question *const *milter_session_wanted(MilterSession *session, size_t *count);
 void milter_session_answer(MilterSession *session, const Question *question, Answer *answer);
 void milter_session_expire(MilterSession *session, const char *reason);
 const MilterResult *milter_session_result(const MilterSession *session);
+/* Before the result is logged: takes the facts that only a log line tells (the queue id) from the event, which must be the last one. */
+void milter_session_take_logged(MilterSession *session, const MilterEvent *event);
 
 /* A verdict's reply as the milter sends it (explain): the same cleaning. In the arena. */
 MilterResult milter_encode(Arena *arena, const Verdict *verdict, Phase phase);

@@ -357,27 +357,28 @@ const char *listener_service(const Listener *listener) {
   return listener->service;
 }
 
-/* The peer's address; false when there is none. IPv4-mapped becomes IPv4, as everywhere. */
-static bool peer_address(int fd, IpAddress *address) {
-  struct sockaddr_storage peer;
-  socklen_t length = sizeof peer;
-  return getpeername(fd, (struct sockaddr *)&peer, &length) == 0 && ip_from_socket((const struct sockaddr *)&peer, address, NULL);
-}
-
-bool listener_allows(const Listener *listener, int connected_fd) {
+/* IPv4-mapped becomes IPv4, as everywhere. */
+bool listener_allows_peer(const Listener *listener, const struct sockaddr *peer) {
   if (listener->allowed == NULL) {
     return true;
   }
-  IpAddress peer;
-  if (!peer_address(connected_fd, &peer)) {
+  IpAddress address;
+  if (!ip_from_socket(peer, &address, NULL)) {
     return false;
   }
   for (guint i = 0; i < listener->allowed->len; i++) {
-    if (ip_network_contains(&g_array_index(listener->allowed, IpNetwork, i), &peer)) {
+    if (ip_network_contains(&g_array_index(listener->allowed, IpNetwork, i), &address)) {
       return true;
     }
   }
   return false;
+}
+
+bool listener_allows(const Listener *listener, int connected_fd) {
+  struct sockaddr_storage peer;
+  socklen_t length = sizeof peer;
+  return listener->allowed == NULL || (getpeername(connected_fd, (struct sockaddr *)&peer, &length) == 0 &&
+                                       listener_allows_peer(listener, (const struct sockaddr *)&peer));
 }
 
 /* What cannot be removed (a folder that only root may write) is replaced at the next start. */

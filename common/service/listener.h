@@ -5,6 +5,7 @@
 #define COMMON_SERVICE_LISTENER_H
 
 #include <stdbool.h>
+#include <sys/socket.h>
 
 #include <glib.h>
 
@@ -27,6 +28,8 @@ const char *listener_address(const Listener *listener); /* canonical: "inet:127.
 const char *listener_service(const Listener *listener); /* its own service=, else the configuration's; NULL: none */
 /* May this peer connect? unix: always; inet: config->allow. Thread-safe. */
 bool listener_allows(const Listener *listener, int connected_fd);
+/* The same, by the address that accept(2) has told. */
+bool listener_allows_peer(const Listener *listener, const struct sockaddr *peer);
 /* Refuses new connections from now on, while others are still served. */
 void listener_refuse(Listener *listener);
 /* Closes and removes the unix socket and its lock. Takes NULL. */
