@@ -6,6 +6,9 @@
 
 #include "common/rules/run.h"
 
+/* Actions whose plan is a HeaderPlan, for doors that have to know which headers rules may change. */
+extern const Action action_replace_header, action_delete_header;
+
 typedef struct HeaderPlan {
   Slice name;
   int nth;                 /* from 1; HEADER_ALL, HEADER_LAST */

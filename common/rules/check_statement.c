@@ -288,6 +288,11 @@ static void note_phase(PhaseBuilder *builder, const Rule *rule, const Expression
   program->has_disconnect |= !rule->observe && (rule->action == &action_disconnect || rule->action == &action_check);
   program->sets_variables |= rule->action == &action_set || rule->action == &action_score;
   program->facts[FACT_RECIPIENT] |= rule->action == &action_group_recipients; /* whom it sent away, it knows again */
+  const Deed *deed = deed_of(rule->action);
+  if (deed && !rule->observe)
+    program->effects |= deed->effects;
+  if (rule->action == &action_check && !rule->observe)
+    program->effects |= EFFECT_BIT(EFFECT_QUARANTINE_MESSAGE); /* HOLD */
   if (condition)
     program->lookup_classes |= condition->lookup_classes;
   for (size_t i = 0; i < rule->argument_count; i++)

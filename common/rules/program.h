@@ -169,6 +169,7 @@ typedef struct PhaseProgram {
   bool has_disconnect;         /* the milter must be able to reply at once */
   bool has_rules;
   bool sets_variables;
+  EffectSet effects;           /* that rules which are not observed may have on a message */
   uint8_t lookup_classes;
   /*
    * Read by this phase's rules (macros to ask for). facts[FACT_HEADER] is true where rules read `header` itself, the list of all fields: header["Name"] alone does
