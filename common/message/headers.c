@@ -41,7 +41,7 @@ static bool is_blank(char byte) {
 /*
  * RFC 5322 2.2.3: a line end in front of a blank is no part of the text. Another line end was none to whoever sent it on: it parts words.
  */
-static char *unfold(Slice raw) {
+char *header_unfold(Slice raw) {
   GString *text = g_string_sized_new(raw.length);
   for (size_t i = 0; i < raw.length; i++) {
     bool ends_line = raw.data[i] == '\n' || (raw.data[i] == '\r' && i + 1 < raw.length && raw.data[i + 1] == '\n');
@@ -64,7 +64,7 @@ Slice header_decode(Arena *arena, Slice raw) {
   if (is_plain(raw)) {
     return raw;
   }
-  g_autofree char *text = unfold(raw);
+  g_autofree char *text = header_unfold(raw);
   if (strstr(text, "=?") == NULL) {
     return slice_copy(arena, slice_from(text));
   }
@@ -248,7 +248,7 @@ static size_t count_bytes(const char *text, const char *bytes) {
 }
 
 static void read_addresses(AddressList *list, Slice raw) {
-  g_autofree char *text = unfold(slice_trim(raw));
+  g_autofree char *text = header_unfold(slice_trim(raw));
   /* `Name <user@host>,` and no more: GMime makes an object of each, and a call within a call of each colon. */
   if (count_bytes(text, "@<,;:") > 4 * LIMIT_HEADER_ADDRESSES || count_bytes(text, ":") > LIMIT_HEADER_ADDRESSES) {
     list->problem = arena_printf(list->arena, "more than %d addresses in a header field", LIMIT_HEADER_ADDRESSES);

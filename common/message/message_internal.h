@@ -51,6 +51,8 @@ typedef struct Headers {
 
 /* Text as UTF-8 without NUL: itself, or a copy in the arena with U+FFFD for what is none. */
 Slice text_as_utf8(Arena *arena, Slice text);
+/* A field's text as one line of valid UTF-8. Transfer full. */
+char *header_unfold(Slice raw);
 /* A field's raw text as rules read it: unfolded, decoded. In the arena, or `raw` itself. */
 Slice header_decode(Arena *arena, Slice raw);
 /* Keeps a field of which something is asked. */

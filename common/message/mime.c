@@ -36,6 +36,7 @@ typedef struct Leaf {
   bool is_open, is_text;
   GMimeEncoding decoder;
   bool is_encoded;
+  GString *collected; /* of a uuencoded line: GMime wants "begin" in one piece. NULL: another encoding */
   gssize attachment;
   int64_t size;
   MimeReader *message; /* an encoded message within */
@@ -98,14 +99,7 @@ static void content_decoded(MimeReader *reader, const char *data, size_t length)
   }
 }
 
-static void content(MimeReader *reader, const char *data, size_t length) {
-  if (reader->state != READ_CONTENT || length == 0) {
-    return;
-  }
-  if (!reader->leaf.is_encoded) {
-    content_decoded(reader, data, length);
-    return;
-  }
+static void decode(MimeReader *reader, const char *data, size_t length) {
   char decoded[2 * PIECE];
   while (length > 0) {
     size_t piece = MIN(length, (size_t)PIECE);
@@ -114,6 +108,35 @@ static void content(MimeReader *reader, const char *data, size_t length) {
     content_decoded(reader, decoded, count);
     data += piece;
     length -= piece;
+  }
+}
+
+static void decode_collected(MimeReader *reader) {
+  decode(reader, reader->leaf.collected->str, reader->leaf.collected->len);
+  g_string_truncate(reader->leaf.collected, 0);
+}
+
+/* Byte by byte: nobody uuencodes any more. */
+static void decode_lines(MimeReader *reader, const char *data, size_t length) {
+  GString *collected = reader->leaf.collected;
+  for (size_t i = 0; i < length; i++) {
+    g_string_append_c(collected, data[i]);
+    if (data[i] == '\n' || collected->len == PIECE) {
+      decode_collected(reader);
+    }
+  }
+}
+
+static void content(MimeReader *reader, const char *data, size_t length) {
+  if (reader->state != READ_CONTENT || length == 0) {
+    return;
+  }
+  if (reader->leaf.collected) {
+    decode_lines(reader, data, length);
+  } else if (reader->leaf.is_encoded) {
+    decode(reader, data, length);
+  } else {
+    content_decoded(reader, data, length);
   }
 }
 
@@ -131,6 +154,10 @@ static void end_leaf(MimeReader *reader) {
   Leaf *leaf = &reader->leaf;
   if (!leaf->is_open) {
     return;
+  }
+  if (leaf->collected) {
+    decode_collected(reader);
+    g_string_free(leaf->collected, TRUE);
   }
   if (leaf->is_encoded) {
     char decoded[PIECE];
@@ -219,6 +246,7 @@ static void begin_leaf(MimeReader *reader, const Part *part) {
   leaf->is_text = findings->want_text && part->is_text && !part->is_put_aside;
   if (leaf->is_encoded) {
     g_mime_encoding_init_decode(&leaf->decoder, part->encoding);
+    leaf->collected = part->encoding == GMIME_CONTENT_ENCODING_UUENCODE ? g_string_new(NULL) : NULL;
   }
   if (leaf->is_text) {
     body_text_begin_part(findings->text, part->charset);
@@ -493,6 +521,9 @@ void mime_reader_free(MimeReader *reader) {
     return;
   }
   mime_reader_free(reader->leaf.message);
+  if (reader->leaf.collected) {
+    g_string_free(reader->leaf.collected, TRUE);
+  }
   while (reader->levels->len > 0) {
     pop_level(reader, 0);
   }

@@ -15,17 +15,7 @@ PartField part_field_from_name(Slice name) {
 /* For GMime: one line, valid UTF-8. NULL where there is none. */
 static char *field_text(const PartHeader *header, PartField field) {
   Slice raw = header->fields[field];
-  if (raw.data == NULL) {
-    return NULL;
-  }
-  raw = slice_trim(raw);
-  char *text = g_utf8_make_valid(raw.data, (gssize)raw.length);
-  for (char *at = text; *at; at++) {
-    if (*at == '\r' || *at == '\n') {
-      *at = ' ';
-    }
-  }
-  return text;
+  return raw.data ? header_unfold(slice_trim(raw)) : NULL;
 }
 
 static const char *known(const char *text) {
