@@ -72,9 +72,11 @@ static const Story stories[] = {
     {.name = "disconnect is said at once, and again",
      .rules = "at helo { [out] disconnect \"one\" \"two\" if helo_name == \"out\"\n [gone] disconnect 521 5.7.1 \"gone\" if helo_name == "
               "\"gone\" }",
-     .steps = "connect 192.0.2.1 x\nhelo out => tempfail 421 4.7.0 \"one\" [out]\nmail <a@b.test> => tempfail 421 4.7.0 \"one\" [out]\n"
-              "rcpt <c@d.test> => tempfail 421 4.7.0 \"one\" [out]\nunknown FOO => tempfail 421 4.7.0 \"one\" [out]\nclose\n"
-              "connect 192.0.2.1 x\nhelo gone => reject 521 5.7.1 \"gone\" [gone]"},
+     .steps =
+         "connect 192.0.2.1 x\nhelo out => tempfail 421 4.7.0 \"one\" \"two\" [out]\nmail <a@b.test> => tempfail 421 4.7.0 \"one\" \"two\" "
+         "[out]\n"
+         "rcpt <c@d.test> => tempfail 421 4.7.0 \"one\" \"two\" [out]\nunknown FOO => tempfail 421 4.7.0 \"one\" \"two\" [out]\nclose\n"
+         "connect 192.0.2.1 x\nhelo gone => reject 521 5.7.1 \"gone\" [gone]"},
     {.name = "accept session: no more rules",
      .rules = "at connect { [ours] accept session if client_address in 192.0.2.0/24 }\nat helo, mail, rcpt, data, eom, unknown { reject "
               "\"no\" }",
