@@ -37,6 +37,8 @@ enum {
   LIMIT_GROUP_RULES = 8,        /* rules that group recipients, in one ruleset */
   LIMIT_GROUP_TOLD = 64,        /* recipients of a message that are remembered to have been sent away */
 
+  LIMIT_MESSAGE_RECIPIENTS = 10000, /* accepted ones of a message that the milter keeps for `recipients` */
+
   /* The message. Past one of these a fact is unknown, with the reason */
   LIMIT_HEADER_FIELDS = 1000,      /* kept of one message */
   LIMIT_HEADER_FIELD = 64 * 1024,  /* one field */
@@ -60,6 +62,8 @@ enum {
   LIMIT_FAILURE_SECONDS = 5,        /* for which a failed look-up is not asked again */
   LIMIT_INSTANCES = 65536,          /* messages that the policy door remembers */
   LIMIT_INSTANCE_SECONDS = 3600,
+  LIMIT_INSTANCE_RECIPIENTS = 1000,           /* of one message that are remembered; Postfix's smtpd_recipient_limit */
+  LIMIT_RECIPIENT_MEMORY = 64 * 1024 * 1024,  /* all of them together; past it the recipients of further messages are unknown at data and eom */
   LIMIT_INSTANCE_EFFECTS = 16,      /* whole-message effects that are said for one message */
   LIMIT_QUOTE = 120,                /* bytes of a stranger's text quoted in a log line */
 };

@@ -8,9 +8,10 @@
  * Which message an event belongs to is known without MAIL too, since MAIL may be declined: what follows an end, an abort, a refused DATA
  * or a MILTER_ACCEPT is the next message.
  */
+#include "common/base/limits.h"
 #include "common/door/milter_internal.h"
 
-enum { EVENT_ARENA_SIZE = 4096 }; /* what most events need, so that they take no memory */
+enum { EVENT_ARENA_SIZE = 4096, RECIPIENTS_KEPT = 64 }; /* what most events need, so that they take no memory */
 
 /* A verdict that outlives its event. */
 typedef struct Standing {
@@ -49,6 +50,7 @@ struct MilterSession {
   bool message_accepted; /* no more rules */
   bool message_discarded;
   unsigned recipient_count;
+  GArray *recipients; /* of Value: those that were accepted, where rules read them; NULL: none */
   GArray *effects; /* of Effect: to do at its end */
 
   /* The event. */
@@ -84,6 +86,15 @@ static void forget_event(MilterSession *session) {
   session->result = (MilterResult){.action = MILTER_CONTINUE};
 }
 
+/* The room of many is given back. */
+static void forget_recipients(MilterSession *session) {
+  if (session->recipients != NULL && session->recipients->len > RECIPIENTS_KEPT) {
+    g_array_free(g_steal_pointer(&session->recipients), TRUE);
+  } else if (session->recipients != NULL) {
+    g_array_set_size(session->recipients, 0);
+  }
+}
+
 static void begin_message(MilterSession *session) {
   session_reset_message(session->facts);
   variables_reset_message(session->variables);
@@ -91,6 +102,7 @@ static void begin_message(MilterSession *session) {
   standing_clear(&session->data);
   session->mail_speaks = session->message_over = session->message_accepted = session->message_discarded = false;
   session->recipient_count = 0;
+  forget_recipients(session);
   g_array_set_size(session->effects, 0);
 }
 
@@ -135,6 +147,9 @@ void milter_session_free(MilterSession *session) {
     arena_free(all[i]->arena);
   }
   g_array_free(session->effects, TRUE);
+  if (session->recipients != NULL) {
+    g_array_free(session->recipients, TRUE);
+  }
   match_space_free(session->match_space);
   variables_free(session->variables);
   session_free(session->facts);
@@ -346,8 +361,23 @@ static void conclude_message_phase(MilterSession *session, Standing *standing, c
   }
 }
 
+static void keep_recipient(MilterSession *session) {
+  const Value *recipient = session_get(session->facts, FACT_RECIPIENT);
+  if (recipient->state != VALUE_SET || session->recipient_count > LIMIT_MESSAGE_RECIPIENTS) {
+    return;
+  }
+  if (session->recipients == NULL) {
+    session->recipients = g_array_new(FALSE, FALSE, sizeof(Value));
+  }
+  Value kept = value_copy(session_message_arena(session->facts), recipient);
+  g_array_append_val(session->recipients, kept);
+}
+
 static void accept_recipient(MilterSession *session) {
   session->recipient_count++;
+  if (session->plan->needed[FACT_RECIPIENTS]) {
+    keep_recipient(session);
+  }
   variables_end_recipient(session->variables, true);
 }
 
@@ -572,11 +602,27 @@ static EvaluationState on_recipient(MilterSession *session, const MilterEvent *e
   return say(session, held);
 }
 
-static void set_recipient_count(MilterSession *session) {
-  if (session->recipient_count > 0) {
-    session_set_scalar(session->facts, FACT_RECIPIENT_COUNT, value_int(session->recipient_count));
-  } else {
+/* Unknown where one could not be read as an address, or there were more than we keep. */
+static void set_recipients(MilterSession *session) {
+  static const Failure not_all_known = {NULL, {"recipients", 10}, {"not all recipients are known", 28}, ON_ERROR_TEMPFAIL};
+  Value value = {VALUE_UNKNOWN, TYPE_LIST, {.failures = &not_all_known}};
+  if (session->recipients != NULL && session->recipients->len == session->recipient_count) {
+    ValueList *list = ARENA_NEW(session_message_arena(session->facts), ValueList);
+    *list = (ValueList){session->recipient_count, (const Value *)(void *)session->recipients->data};
+    value = (Value){VALUE_SET, TYPE_LIST, {.list = list}};
+  }
+  session_borrow_value(session->facts, FACT_RECIPIENTS, &value);
+}
+
+static void count_recipients(MilterSession *session) {
+  if (session->recipient_count == 0) {
     session_unset(session->facts, FACT_RECIPIENT_COUNT);
+    session_unset(session->facts, FACT_RECIPIENTS);
+    return;
+  }
+  session_set_scalar(session->facts, FACT_RECIPIENT_COUNT, value_int(session->recipient_count));
+  if (session->plan->needed[FACT_RECIPIENTS]) {
+    set_recipients(session);
   }
 }
 
@@ -585,7 +631,7 @@ static EvaluationState on_content(MilterSession *session, const MilterEvent *eve
   enter_message(session, false);
   session_reset_recipient(session->facts);
   milter_facts_take(session->facts, session->plan, event);
-  set_recipient_count(session);
+  count_recipients(session);
   Standing *held = held_refusal(session);
   Standing *standing = session->ended.is_set                   ? &session->ended
                        : held && session->recipient_count == 0 ? held

@@ -74,7 +74,7 @@ void policy_facts(Session *session, const PolicyRequest *request, const PolicyOp
 
 /*
  * What the process remembers per message (`instance`; where that is empty, client and server address and port): the ruleset in use, which whole-message effects
- * were said, whether a recipient was spared from a refusal of connect or helo, the group of its recipients. At most LIMIT_INSTANCES, the longest unused go first, each for
+ * were said, whether a recipient was spared from a refusal of connect or helo, the group of its recipients, and where rules read `recipients` at data or eom the recipients that passed at rcpt. At most LIMIT_INSTANCES, the longest unused go first, each for
  * LIMIT_INSTANCE_SECONDS. Thread-safe.
  */
 typedef struct PolicyMemory PolicyMemory;

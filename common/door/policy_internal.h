@@ -27,6 +27,14 @@ bool policy_memory_is_spared(PolicyMemory *memory, const MemoryKey *key);
 void policy_memory_load_groups(PolicyMemory *memory, const MemoryKey *key, RecipientGroups *groups);
 void policy_memory_store_groups(PolicyMemory *memory, const MemoryKey *key, const RecipientGroups *groups);
 
+/* This recipient, as Postfix writes it, passed. */
+void policy_memory_add_recipient(PolicyMemory *memory, const MemoryKey *key, Slice recipient);
+/* Those that passed, in order, copied to the arena; 0 too where not all of them could be kept. */
+size_t policy_memory_recipients(PolicyMemory *memory, const MemoryKey *key, Arena *arena, const Slice **recipients);
+
+/* policy_recipients.c: the fact `recipients` at data and eom: what Postfix says of one recipient, else what is remembered, else unknown. `key` may be NULL. */
+void policy_recipients_fact(Session *session, const PolicyRequest *request, PolicyMemory *memory, const MemoryKey *key, Arena *arena);
+
 /* The text behind "action=" for a whole-message effect; empty when there is none to say. */
 Slice policy_encode_effect(Arena *arena, const Effect *effect);
 

@@ -10,6 +10,13 @@
 
 enum { MEMORY_BUCKETS = 65536, MEMORY_BLOCK = 256 };
 
+/* The recipients of a message that passed; their texts stand one behind the other, each ended by NUL. */
+typedef struct PassedRecipients {
+  GString *texts;
+  unsigned count;
+  bool lost; /* one could not be kept */
+} PassedRecipients;
+
 /* What every request touches stands in front, in one cache line. */
 typedef struct MemoryEntry MemoryEntry;
 struct MemoryEntry {
@@ -21,6 +28,7 @@ struct MemoryEntry {
   unsigned said_count;
   bool spared;
   RecipientGroups *groups; /* NULL: nothing is known of them */
+  PassedRecipients *recipients; /* NULL: none */
   uint32_t said[LIMIT_INSTANCE_EFFECTS];
 };
 
@@ -31,6 +39,7 @@ struct PolicyMemory {
   MemoryEntry *free_entries;
   MemoryEntry *newest, *oldest;
   size_t count;
+  size_t recipient_bytes;
   MemoryEntry *buckets[MEMORY_BUCKETS];
 };
 
@@ -74,6 +83,14 @@ static MemoryEntry **bucket_of(PolicyMemory *memory, uint64_t hash) {
   return &memory->buckets[hash % MEMORY_BUCKETS];
 }
 
+static void recipients_forget(PolicyMemory *memory, MemoryEntry *entry) {
+  if (entry->recipients != NULL) {
+    memory->recipient_bytes -= entry->recipients->texts->len;
+    (void)g_string_free(entry->recipients->texts, TRUE);
+    g_clear_pointer(&entry->recipients, g_free);
+  }
+}
+
 /* Takes an entry out; its ruleset is dropped: never the last reference, since the daemon keeps those that it replaced. */
 static void entry_forget(PolicyMemory *memory, MemoryEntry *entry) {
   MemoryEntry **link = bucket_of(memory, entry->hash);
@@ -84,6 +101,7 @@ static void entry_forget(PolicyMemory *memory, MemoryEntry *entry) {
   list_remove(memory, entry);
   ruleset_unref(entry->ruleset);
   g_clear_pointer(&entry->groups, g_free);
+  recipients_forget(memory, entry);
   entry->chain = memory->free_entries;
   memory->free_entries = entry;
   memory->count--;
@@ -235,4 +253,46 @@ void policy_memory_store_groups(PolicyMemory *memory, const MemoryKey *key, cons
   }
   *entry->groups = *groups;
   (void)pthread_mutex_unlock(&memory->lock);
+}
+
+static void recipients_add(PolicyMemory *memory, PassedRecipients *recipients, Slice recipient) {
+  size_t size = recipient.length + 1;
+  if (recipients->count == LIMIT_INSTANCE_RECIPIENTS || recipient.length > LIMIT_ADDRESS ||
+      memory->recipient_bytes + size > LIMIT_RECIPIENT_MEMORY) {
+    recipients->lost = true;
+    return;
+  }
+  g_string_append_len(recipients->texts, recipient.data, (gssize)recipient.length);
+  g_string_append_c(recipients->texts, '\0');
+  recipients->count++;
+  memory->recipient_bytes += size;
+}
+
+void policy_memory_add_recipient(PolicyMemory *memory, const MemoryKey *key, Slice recipient) {
+  (void)pthread_mutex_lock(&memory->lock);
+  MemoryEntry *entry = entry_find(memory, key, true);
+  if (entry->recipients == NULL) {
+    entry->recipients = g_new0(PassedRecipients, 1);
+    entry->recipients->texts = g_string_new(NULL);
+  }
+  recipients_add(memory, entry->recipients, recipient);
+  (void)pthread_mutex_unlock(&memory->lock);
+}
+
+size_t policy_memory_recipients(PolicyMemory *memory, const MemoryKey *key, Arena *arena, const Slice **recipients) {
+  size_t count = 0;
+  (void)pthread_mutex_lock(&memory->lock);
+  const MemoryEntry *entry = entry_find(memory, key, false);
+  const PassedRecipients *passed = entry != NULL ? entry->recipients : NULL;
+  if (passed != NULL && !passed->lost) {
+    Slice *texts = ARENA_NEW_ARRAY(arena, Slice, passed->count);
+    for (size_t at = 0; count < passed->count; count++) {
+      Slice text = slice_from(passed->texts->str + at);
+      texts[count] = slice_copy(arena, text);
+      at += text.length + 1;
+    }
+    *recipients = texts;
+  }
+  (void)pthread_mutex_unlock(&memory->lock);
+  return count;
 }

@@ -85,6 +85,14 @@ static bool reads_time(const PolicyQuestion *question) {
   return false;
 }
 
+/* Where rules that this door asks at data or eom read `recipients`. */
+static bool reads_recipients(const PolicyQuestion *question) {
+  const PhaseProgram *phases = question->ruleset->phases;
+  PhaseSet owned = question->options.owned;
+  return ((owned & PHASE_BIT(PHASE_DATA)) && phases[PHASE_DATA].facts[FACT_RECIPIENTS]) ||
+         ((owned & PHASE_BIT(PHASE_EOM)) && phases[PHASE_EOM].facts[FACT_RECIPIENTS]);
+}
+
 static void drop_ruleset(void *ruleset) {
   ruleset_unref(ruleset);
 }
@@ -122,6 +130,9 @@ PolicyQuestion *policy_question_new(Arena *arena, Ruleset *ruleset, Session *ses
   if (reads_time(question)) {
     ClockMoment moment = clock_moment(clock, clock_unix(clock));
     session_set_time(session, &moment);
+  }
+  if ((question->asked == PHASE_DATA || question->asked == PHASE_EOM) && reads_recipients(question)) {
+    policy_recipients_fact(session, request, memory, question->has_key && question->is_message ? &question->key : NULL, arena);
   }
   return question;
 }
@@ -341,8 +352,17 @@ static const Effect *choose_effect(PolicyQuestion *question) {
   return NULL;
 }
 
+/* What rules at data and eom are to know of the recipients, Postfix says here alone. */
+static void remember_recipient(PolicyQuestion *question) {
+  if (question->asked == PHASE_RCPT && !verdict_refuses(&question->verdict) && question->has_key && question->is_message &&
+      reads_recipients(question)) {
+    policy_memory_add_recipient(question->memory, &question->key, question->request->attributes[FACT_RECIPIENT]);
+  }
+}
+
 Slice policy_question_bytes(PolicyQuestion *question) {
   g_assert(question->decided);
+  remember_recipient(question);
   Slice action = SLICE_EMPTY;
   switch (question->verdict.outcome) {
     case OUTCOME_PASS:

@@ -19,6 +19,17 @@ static const Story stories[] = {
                     "rcpt <c@d.test> => reject 550 5.7.1 \"not 192.0.2.1\" [net]\n"
                     "rcpt <e@d.test> => reject 550 5.7.1 \"not 192.0.2.1\" [net]\n"
                     "abort\nmail <f@b.test>\nrcpt <c@d.test> => reject 550 5.7.1 \"not 192.0.2.1\" [net]\nclose"},
+    {.name = "the recipients that were accepted, of each message",
+     .rules = "at rcpt { [no] reject 550 5.1.1 \"no\" if recipient.localpart == \"no\" }\n"
+              "at data { [all] reject 554 5.7.1 \"{recipients}\" if all recipients has (recipient.domain == \"d.test\") }\n"
+              "at eom { [two] reject 554 5.7.1 \"{recipients}\" if count recipients == 2 and \"e@f.test\" in recipients }",
+     .steps = START "mail <a@b.test>\nrcpt <C@D.test>\nrcpt <no@f.test> => reject 550 5.1.1 \"no\" [no]\nrcpt <c@d.test>\n"
+                    "data => reject 554 5.7.1 \"C@d.test, c@d.test\" [all]\nabort\n"
+                    "mail <a@b.test>\nrcpt <x@d.test>\nrcpt <e@f.test>\ndata\neom => reject 554 5.7.1 \"x@d.test, e@f.test\" [two]\n"
+                    "mail <a@b.test>\nrcpt <e@f.test>\ndata\neom\nclose"},
+    {.name = "a recipient that is no address: nobody knows all of them",
+     .rules = "at data { [all] reject 554 5.7.1 \"{recipients}\" if count recipients > 1 }",
+     .steps = START "mail <a@b.test>\nrcpt <c@d.test>\nrcpt <@:@>\ndata => tempfail 451 4.3.0 \"temporary failure: try again later\" [all]"},
     {.name = "postmaster is spared, and his message goes on",
      .rules = "at connect { [net] reject \"no\" }\nat rcpt { [pm] accept recipient if recipient.localpart == \"postmaster\" }\n"
               "at eom { [size] reject 552 5.3.4 \"big\" if recipient_count > 1 }",

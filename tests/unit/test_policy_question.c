@@ -345,6 +345,61 @@ START_TEST(test_long_instances) {
 }
 END_TEST
 
+#define UNKNOWN "451 4.3.0 temporary failure: try again later"
+#define COUNTED(number, instance) MAIL "recipient=\nrecipient_count=" number "\ninstance=" instance "\n"
+
+/* `recipients` at data and eom: those that passed at rcpt, where their number is Postfix's. */
+START_TEST(test_recipients) {
+  rules("at rcpt { [no] reject 550 5.1.1 \"no\" if recipient.localpart == \"no\" }\n"
+        "at data { [all] reject 554 5.7.1 \"{recipients}\" if all recipients has (recipient.domain == \"d.test\") }\n"
+        "at eom { [known] reject 554 5.7.1 \"known\" if recipients is set }\n");
+  expect("DATA", MAIL "recipient=only@d.test\nrecipient_count=1\ninstance=1.0\n", "554 5.7.1 only@d.test");
+  expect("RCPT", TO("One@D.test", "1.1"), "DUNNO");
+  expect("DATA", COUNTED("1", "1.1"), "554 5.7.1 One@d.test");
+  expect("RCPT", TO("no@d.test", "1.1"), "550 5.1.1 no");
+  expect("RCPT", TO("other@d.test", "1.2"), "DUNNO"); /* of another message */
+  expect("RCPT", TO("a b@d.test", "1.1"), "DUNNO");
+  expect("DATA", COUNTED("2", "1.1"), "554 5.7.1 One@d.test, \"a b\"@d.test");
+  expect("END-OF-MESSAGE", COUNTED("2", "1.1"), "554 5.7.1 known");
+  expect("RCPT", TO("three@e.test", "1.1"), "DUNNO");
+  expect("DATA", COUNTED("3", "1.1"), "DUNNO");
+  expect("DATA", COUNTED("2", "1.1"), UNKNOWN); /* somebody else refused one of them: which is not known */
+  expect("END-OF-MESSAGE", COUNTED("4", "1.1"), UNKNOWN);
+  expect("DATA", COUNTED("2", "1.9"), UNKNOWN);
+  expect("DATA", COUNTED("2", ""), UNKNOWN);
+  expect("DATA", COUNTED("0", "1.1"), "DUNNO");
+  PolicyQuestion *question = ask("DATA", COUNTED("2", "1.1"));
+  const Failure *failure = policy_question_verdict(question)->failures;
+  ck_assert(slice_equal(failure->lookup, SLICE_LITERAL("recipients")) && slice_equal(failure->reason, SLICE_LITERAL("not all recipients are known")));
+}
+END_TEST
+
+/* No rule of this door reads them: nothing is kept. */
+START_TEST(test_recipients_nobody_reads) {
+  rules("at rcpt { [x] log \"x\" }\nat data { [all] log \"y\" if count recipients > 1 }\n");
+  options.owned = PHASES_ALL & ~PHASES_SINCE_DATA;
+  expect("RCPT", TO("a@d.test", "1.1"), "DUNNO");
+  expect("RCPT", TO("b@d.test", "1.1"), "DUNNO");
+  options.owned = PHASES_ALL;
+  const Verdict *verdict = policy_question_verdict(ask("DATA", COUNTED("2", "1.1")));
+  ck_assert(verdict->outcome == OUTCOME_TEMPFAIL && verdict->by_failure);
+}
+END_TEST
+
+START_TEST(test_recipients_are_bounded) {
+  rules("at data { [many] reject 554 5.7.1 \"{count recipients}\" if count recipients > 1 }\n");
+  char attributes[400];
+  for (int i = 1; i <= LIMIT_INSTANCE_RECIPIENTS; i++) {
+    (void)snprintf(attributes, sizeof attributes, TO("r%d@d.test", "1.1"), i);
+    expect("RCPT", attributes, "DUNNO");
+  }
+  (void)snprintf(attributes, sizeof attributes, COUNTED("%d", "1.1"), LIMIT_INSTANCE_RECIPIENTS);
+  expect("DATA", attributes, "554 5.7.1 1000");
+  expect("RCPT", TO("more@d.test", "1.1"), "DUNNO");
+  expect("DATA", attributes, UNKNOWN);
+}
+END_TEST
+
 static void add_tests(TCase *tests) {
   tcase_add_checked_fixture(tests, setup, teardown);
   tcase_add_loop_test(tests, test_phases, 0, G_N_ELEMENTS(phases));
@@ -364,6 +419,9 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, test_time_is_read);
   tcase_add_test(tests, test_memory_is_bounded);
   tcase_add_test(tests, test_long_instances);
+  tcase_add_test(tests, test_recipients);
+  tcase_add_test(tests, test_recipients_nobody_reads);
+  tcase_add_test(tests, test_recipients_are_bounded);
 }
 
 UNIT_MAIN("policy_question", add_tests)
