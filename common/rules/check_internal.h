@@ -214,6 +214,7 @@ ConstantTruth constant_truth(const Expression *expression);
 /* lint.c: warnings about a program that has no errors. */
 bool policy_answers(const Checker *checker, Phase phase); /* the policy door's verdict counts there */
 void lint_program(Checker *checker);
+void lint_commands(Checker *checker); /* part of lint_program */
 
 /*
  * check.c: the whole tree into checker->program; false when there are errors. A tree that is not `complete` has lost parts to syntax errors: what is

@@ -295,4 +295,5 @@ void lint_program(Checker *checker) {
   for (Phase phase = 0; phase < PHASE_COUNT; phase++)
     lint_phase(&lint, phase);
   g_hash_table_unref(lint.told);
+  lint_commands(checker);
 }

@@ -3,7 +3,7 @@
  *
  * Each tests/lang/NAME.golden is one case:
  *
- *     # parse only          any of these lines may come first: "# parse only", "# pedantic", "# doors policy", "# doors milter", "# open resources"
+ *     # parse only          any of these lines may come first: "# parse only", "# pedantic", "# doors NAME" (several: of all those), "# open resources"
  *     at rcpt { ... }       the rules
  *     ---
  *     ok                    and the canonical form behind it; warnings, if any, behind another "---"
@@ -51,8 +51,21 @@ static bool take_line(Slice *text, const char *line) {
   return true;
 }
 
+/* "# doors NAME" */
+static bool take_door(Case *test) {
+  for (int door = 0; door < DOOR_COUNT; door++) {
+    g_autofree char *line = g_strdup_printf("# doors %s\n", door_name((Door)door));
+    if (take_line(&test->rules, line)) {
+      test->doors |= DOOR_BIT(door);
+      return true;
+    }
+  }
+  return false;
+}
+
 static void read_header(Case *test) {
   const char *start = test->rules.data;
+  test->doors = 0;
   bool more = true;
   while (more) {
     if (take_line(&test->rules, "# parse only\n")) {
@@ -61,14 +74,12 @@ static void read_header(Case *test) {
       test->pedantic = true;
     } else if (take_line(&test->rules, "# open resources\n")) {
       test->open_resources = true;
-    } else if (take_line(&test->rules, "# doors policy\n")) {
-      test->doors = DOOR_BIT(DOOR_POLICY);
-    } else if (take_line(&test->rules, "# doors milter\n")) {
-      test->doors = DOOR_BIT(DOOR_MILTER);
-    } else {
+    } else if (!take_door(test)) {
       more = false;
     }
   }
+  if (test->doors == 0)
+    test->doors = DOORS_ALL;
   test->header = slice_make(start, (size_t)(test->rules.data - start));
 }
 
