@@ -42,37 +42,34 @@ static void set_reply(SMFICTX *context, const MilterResult *result) {
   }
 }
 
-static void apply_effects(SMFICTX *context, Conversation *conversation, const MilterResult *result) {
-  g_autoptr(Arena) arena = arena_new(0);
-  for (size_t i = 0; i < result->effect_count; i++) {
-    const Effect *effect = &result->effects[i];
-    int done = MI_SUCCESS;
-    switch (effect->kind) {
-      case EFFECT_PREPEND_HEADER:
-        done = smfi_insheader(context, 0, milter_effect_text(arena, effect->as.header.name),
-                              milter_effect_text(arena, effect->as.header.value));
-        break;
-      case EFFECT_QUARANTINE_MESSAGE:
-        done = smfi_quarantine(context, milter_effect_text(arena, effect->as.why));
-        break;
-      case EFFECT_APPEND_HEADER:
-      case EFFECT_REPLACE_HEADER:
-      case EFFECT_DELETE_HEADER:
-      case EFFECT_ADD_RECIPIENT:
-      case EFFECT_REMOVE_RECIPIENT:
-      case EFFECT_CHANGE_SENDER:
-      case EFFECT_REDIRECT_MESSAGE:
-      case EFFECT_BCC_MESSAGE:
-      case EFFECT_FILTER_MESSAGE:
-      case EFFECT_UNDONE:
-      case EFFECT_LOG:
-      case EFFECT_DELAY:
-      case EFFECT_OBSERVED:
-        break;
-    }
-    if (done != MI_SUCCESS) {
-      log_warning("session=%s rule=%.*s: the mail server did not take: %s", conversation_id(conversation), SLICE_ARGS(effect->rule),
-                  effect_name(effect->kind));
+/* libmilter only reads its arguments, though its prototypes do not say so. */
+static int apply_change(SMFICTX *context, const MilterChange *change) {
+  char *name = (char *)change->name, *value = (char *)change->value;
+  switch (change->kind) {
+    case MILTER_CHANGE_HEADER:
+      return smfi_chgheader(context, name, change->index, value);
+    case MILTER_ADD_HEADER:
+      return smfi_addheader(context, name, value);
+    case MILTER_INSERT_HEADER:
+      return smfi_insheader(context, 0, name, value);
+    case MILTER_DELETE_RECIPIENT:
+      return smfi_delrcpt(context, value);
+    case MILTER_ADD_RECIPIENT:
+      return smfi_addrcpt(context, value);
+    case MILTER_CHANGE_SENDER:
+      return smfi_chgfrom(context, value, NULL);
+    case MILTER_QUARANTINE:
+      return smfi_quarantine(context, value);
+  }
+  g_assert_not_reached();
+}
+
+static void apply_changes(SMFICTX *context, Conversation *conversation, const MilterResult *result) {
+  for (size_t i = 0; i < result->change_count; i++) {
+    const MilterChange *change = &result->changes[i];
+    if (apply_change(context, change) != MI_SUCCESS) {
+      log_warning("session=%s rule=%.*s: the mail server did not take a change of the message", conversation_id(conversation),
+                  SLICE_ARGS(change->rule));
     }
   }
 }
@@ -103,7 +100,7 @@ static sfsistat answer(const Conversation *conversation, MilterEventKind kind, s
 /* False: we stop, and the event would begin a message. */
 static bool enter_message(Conversation *conversation, MilterEventKind kind) {
   bool begins = kind == MILTER_MAIL || kind == MILTER_RCPT;
-  bool is_later = kind == MILTER_DATA || kind == MILTER_EOM;
+  bool is_later = kind == MILTER_DATA || kind == MILTER_HEADER || kind == MILTER_EOM;
   if (conversation->in_message || (!begins && !is_later)) {
     return true;
   }
@@ -147,8 +144,8 @@ static sfsistat feed(SMFICTX *context, Conversation *conversation, const MilterE
   if (result->has_reply && event->kind != MILTER_CLOSE) {
     set_reply(context, result);
   }
-  if (result->effect_count > 0) {
-    apply_effects(context, conversation, result);
+  if (result->change_count > 0) {
+    apply_changes(context, conversation, result);
   }
   if (ends_message(event->kind, result->action)) {
     conversation_set_in_message(conversation, false);
@@ -235,6 +232,11 @@ static sfsistat on_unknown(SMFICTX *context, const char *command) {
   return on_event(context, &(MilterEvent){.kind = MILTER_UNKNOWN, .macro = macro_value, .macro_data = context, .arguments = arguments});
 }
 
+static sfsistat on_header(SMFICTX *context, char *name, char *value) {
+  const char *arguments[] = {name, value, NULL};
+  return on_event(context, &(MilterEvent){.kind = MILTER_HEADER, .macro = macro_value, .macro_data = context, .arguments = arguments});
+}
+
 static sfsistat on_end_of_headers(SMFICTX *context) {
   return on_event(context, &(MilterEvent){.kind = MILTER_EOH, .macro = macro_value, .macro_data = context});
 }
@@ -267,11 +269,12 @@ bool callbacks_register(Filter *filter) {
   struct smfiDesc description = {
       .xxfi_name = name,
       .xxfi_version = SMFI_VERSION,
-      .xxfi_flags = SMFIF_ADDHDRS | SMFIF_QUARANTINE | SMFIF_SETSYMLIST,
+      .xxfi_flags = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_ADDRCPT | SMFIF_DELRCPT | SMFIF_CHGFROM | SMFIF_QUARANTINE | SMFIF_SETSYMLIST,
       .xxfi_connect = on_connect,
       .xxfi_helo = on_helo,
       .xxfi_envfrom = on_mail,
       .xxfi_envrcpt = on_recipient,
+      .xxfi_header = on_header,
       .xxfi_eoh = on_end_of_headers,
       .xxfi_eom = on_end_of_message,
       .xxfi_abort = on_abort,

@@ -17,6 +17,7 @@ static const struct {
     [MILTER_MAIL] = {SMFIP_NOMAIL, SMFIP_NR_MAIL, SMFIM_ENVFROM},
     [MILTER_RCPT] = {SMFIP_NORCPT, SMFIP_NR_RCPT, SMFIM_ENVRCPT},
     [MILTER_DATA] = {SMFIP_NODATA, SMFIP_NR_DATA, SMFIM_DATA},
+    [MILTER_HEADER] = {SMFIP_NOHDRS, SMFIP_NR_HDR, NO_STAGE},
     [MILTER_EOH] = {SMFIP_NOEOH, SMFIP_NR_EOH, NO_STAGE}, /* libmilter 8.17.1 mixes its macros and those of the end up */
     [MILTER_EOM] = {0, 0, SMFIM_EOM},
     [MILTER_UNKNOWN] = {SMFIP_NOUNKNOWN, SMFIP_NR_UNKN, NO_STAGE},
@@ -28,8 +29,14 @@ unsigned long negotiate_no_reply(MilterEventKind event) {
   return steps_of_events[event].no_reply;
 }
 
+static unsigned long needed_actions(const MilterNeeds *needs) {
+  return (needs->add_headers ? SMFIF_ADDHDRS : 0) | (needs->change_headers ? SMFIF_CHGHDRS : 0) |
+         (needs->add_recipients ? SMFIF_ADDRCPT : 0) | (needs->delete_recipients ? SMFIF_DELRCPT : 0) |
+         (needs->change_sender ? SMFIF_CHGFROM : 0) | (needs->quarantine ? SMFIF_QUARANTINE : 0);
+}
+
 Negotiation negotiate(const MilterNeeds *needs, unsigned long actions, unsigned long steps) {
-  Negotiation result = {.steps = steps & (SMFIP_NOHDRS | SMFIP_NOBODY)};
+  Negotiation result = {.steps = steps & SMFIP_NOBODY};
   for (MilterEventKind event = 0; event < MILTER_EVENT_COUNT; event++) {
     if (!needs->steps[event].needed && (steps & steps_of_events[event].declined)) {
       result.steps |= steps_of_events[event].declined;
@@ -38,10 +45,9 @@ Negotiation negotiate(const MilterNeeds *needs, unsigned long actions, unsigned 
     }
   }
   /* What an MTA shows though nobody wants it needs no answer. */
-  result.no_reply |= steps & SMFIP_NOHDRS ? 0 : steps & SMFIP_NR_HDR;
   result.no_reply |= steps & SMFIP_NOBODY ? 0 : steps & SMFIP_NR_BODY;
   result.steps |= result.no_reply;
-  result.actions = actions & ((needs->add_headers ? SMFIF_ADDHDRS : 0) | (needs->quarantine ? SMFIF_QUARANTINE : 0) | SMFIF_SETSYMLIST);
+  result.actions = actions & (needed_actions(needs) | SMFIF_SETSYMLIST);
   return result;
 }
 

@@ -223,6 +223,7 @@ static void take_arguments(Session *facts, const MilterPlan *plan, const MilterE
       (void)session_set(facts, FACT_COMMAND, slice_trim(first_argument(event)));
       return;
     case MILTER_DATA:
+    case MILTER_HEADER:
     case MILTER_EOH:
     case MILTER_EOM:
     case MILTER_ABORT:

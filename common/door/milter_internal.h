@@ -36,6 +36,10 @@ struct MilterPlan {
   EventPlan events[MILTER_EVENT_COUNT];
   const char *const *address_macros; /* where connect and MAIL have no argument */
   const char *const *sender_macros;
+  EffectSet effects;                 /* that our rules may have on a message */
+  bool keeps_mailboxes;              /* ... of which some speak of those that the client named */
+  const HeaderCount *headers;        /* names whose headers are counted; counts of 0 */
+  size_t header_count;
   MilterNeeds needs;
 };
 

@@ -77,11 +77,27 @@ static void plan_steps(const MilterPlan *plan, MilterStep *steps) {
   steps[MILTER_CONNECT].needed = rules;
   steps[MILTER_HELO].needed = evaluates(plan, PHASE_HELO) || (rules && tells(plan, MILTER_HELO));
   steps[MILTER_MAIL].needed = rules;
-  steps[MILTER_RCPT].needed = steps[MILTER_RCPT].reply || evaluates(plan, PHASE_RCPT) || (rules && tells(plan, MILTER_RCPT));
+  steps[MILTER_RCPT].needed =
+      steps[MILTER_RCPT].reply || evaluates(plan, PHASE_RCPT) || plan->keeps_mailboxes || (rules && tells(plan, MILTER_RCPT));
   steps[MILTER_UNKNOWN].needed = evaluates(plan, PHASE_UNKNOWN) || evaluates(plan, PHASE_EXPN);
   /* An unknown command may come inside a message, and behind it libmilter takes no end that no DATA announced: the MTA would wait for its answer. */
   steps[MILTER_DATA].needed = evaluates(plan, PHASE_DATA) || steps[MILTER_UNKNOWN].needed;
+  steps[MILTER_HEADER].needed = plan->header_count > 0;
   steps[MILTER_EOM].needed = true;
+}
+
+static bool has_effect(const MilterPlan *plan, EffectSet effects) {
+  return (plan->effects & effects) != 0;
+}
+
+static void plan_changes(const MilterPlan *plan, MilterNeeds *needs) {
+  EffectSet replace = EFFECT_BIT(EFFECT_REPLACE_HEADER), redirect = EFFECT_BIT(EFFECT_REDIRECT_MESSAGE);
+  needs->add_headers = has_effect(plan, EFFECT_BIT(EFFECT_PREPEND_HEADER) | EFFECT_BIT(EFFECT_APPEND_HEADER) | replace);
+  needs->change_headers = has_effect(plan, EFFECT_BIT(EFFECT_DELETE_HEADER) | replace);
+  needs->add_recipients = has_effect(plan, EFFECT_BIT(EFFECT_ADD_RECIPIENT) | EFFECT_BIT(EFFECT_BCC_MESSAGE) | redirect);
+  needs->delete_recipients = has_effect(plan, EFFECT_BIT(EFFECT_REMOVE_RECIPIENT) | redirect);
+  needs->change_sender = has_effect(plan, EFFECT_BIT(EFFECT_CHANGE_SENDER));
+  needs->quarantine = has_effect(plan, EFFECT_BIT(EFFECT_QUARANTINE_MESSAGE));
 }
 
 void milter_needs_plan(MilterPlan *plan) {
@@ -92,9 +108,7 @@ void milter_needs_plan(MilterPlan *plan) {
     bool asked = needs->steps[event].needed && plan->evaluated != 0;
     needs->steps[event].macros = asked ? macro_list(plan, event) : "";
   }
-  for (Phase phase = PHASE_MAIL; phase <= PHASE_EOM; phase++) {
-    needs->add_headers = needs->quarantine = needs->add_headers || milter_answers(plan, phase);
-  }
+  plan_changes(plan, needs);
 }
 
 static bool implies(bool want, bool have) {
@@ -119,5 +133,7 @@ bool milter_needs_cover(const MilterNeeds *have, const MilterNeeds *want) {
       return false;
     }
   }
-  return implies(want->add_headers, have->add_headers) && implies(want->quarantine, have->quarantine);
+  return implies(want->add_headers, have->add_headers) && implies(want->change_headers, have->change_headers) &&
+         implies(want->add_recipients, have->add_recipients) && implies(want->delete_recipients, have->delete_recipients) &&
+         implies(want->change_sender, have->change_sender) && implies(want->quarantine, have->quarantine);
 }

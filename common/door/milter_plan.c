@@ -47,6 +47,13 @@ static void plan_phases(MilterPlan *plan) {
   }
 }
 
+static void plan_changes(MilterPlan *plan) {
+  PhaseSet ours = plan->evaluated & plan->options.owned;
+  plan->effects = milter_effects(plan->ruleset, ours);
+  plan->keeps_mailboxes = (plan->effects & (EFFECT_BIT(EFFECT_REMOVE_RECIPIENT) | EFFECT_BIT(EFFECT_REDIRECT_MESSAGE))) != 0;
+  plan->headers = milter_changed_headers(plan->arena, plan->ruleset, ours, &plan->header_count);
+}
+
 static bool has_accepting_rule(const PhaseProgram *program) {
   for (size_t i = 0; i < program->count; i++) {
     const Statement *statement = &program->statements[i];
@@ -65,6 +72,7 @@ MilterPlan *milter_plan_new(Ruleset *ruleset, const MilterOptions *options) {
   plan->arena = arena_new(0);
   plan_phases(plan);
   plan->spares = options->delay_reject == DELAY_REJECT_RCPT && has_accepting_rule(&ruleset->phases[PHASE_RCPT]);
+  plan_changes(plan);
   milter_facts_plan(plan);
   milter_needs_plan(plan);
   return plan;

@@ -50,8 +50,11 @@ struct MilterSession {
   bool message_accepted; /* no more rules */
   bool message_discarded;
   unsigned recipient_count;
-  GArray *recipients; /* of Value: those that were accepted, where rules read them; NULL: none */
-  GArray *effects; /* of Effect: to do at its end */
+  GArray *recipients;   /* of Value: those that were accepted, where rules read them; NULL: none */
+  GArray *effects;      /* of Effect: to do at its end */
+  bool has_too_much;    /* more of them than are kept */
+  GPtrArray *mailboxes; /* of char: the accepted recipients as RCPT said them, where rules may take them out */
+  HeaderCount *headers; /* of the plan's names; NULL: no header came yet */
 
   /* The event. */
   Arena *arena;
@@ -104,6 +107,9 @@ static void begin_message(MilterSession *session) {
   session->recipient_count = 0;
   forget_recipients(session);
   g_array_set_size(session->effects, 0);
+  g_ptr_array_set_size(session->mailboxes, 0);
+  session->headers = NULL;
+  session->has_too_much = false;
 }
 
 static Standing *held_refusal(MilterSession *session) {
@@ -130,6 +136,7 @@ MilterSession *milter_session_new(MilterPlan *plan) {
   session->facts = session_new(DOOR_MILTER);
   session->variables = variables_new(plan->ruleset);
   session->effects = g_array_new(FALSE, FALSE, sizeof(Effect));
+  session->mailboxes = g_ptr_array_new();
   session->arena = arena_new(EVENT_ARENA_SIZE);
   session->match_space = match_space_new();
   milter_facts_start(session->facts, &plan->options);
@@ -150,6 +157,7 @@ void milter_session_free(MilterSession *session) {
   if (session->recipients != NULL) {
     g_array_free(session->recipients, TRUE);
   }
+  g_ptr_array_free(session->mailboxes, TRUE);
   match_space_free(session->match_space);
   variables_free(session->variables);
   session_free(session->facts);
@@ -263,25 +271,37 @@ static void answer_effects_only(MilterSession *session, const Verdict *verdict) 
   answer_with(session, rest);
 }
 
-/* What the whole message gets at its end: each rule's header once, however many recipients it was said for. */
+static bool names_mailbox(EffectKind kind) {
+  return kind == EFFECT_ADD_RECIPIENT || kind == EFFECT_REMOVE_RECIPIENT || kind == EFFECT_BCC_MESSAGE;
+}
+
+static bool is_kept(const MilterSession *session, const Effect *effect) {
+  for (guint i = 0; i < session->effects->len; i++) {
+    const Effect *kept = &g_array_index(session->effects, Effect, i);
+    if (kept->kind == effect->kind && slice_equal(kept->rule, effect->rule) &&
+        (!names_mailbox(effect->kind) || slice_equal(kept->as.address, effect->as.address))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/*
+ * What the whole message gets at its end: each rule's header once, however many recipients it was said for; each of its mailboxes once.
+ */
 static void keep_effects(MilterSession *session, const Verdict *verdict) {
-  Arena *arena = session_message_arena(session->facts);
   Verdict copy = {0};
   for (size_t i = 0; i < verdict->effect_count; i++) {
     const Effect *effect = &verdict->effects[i];
-    if (!effect_is_whole_message(effect->kind)) {
+    if (!effect_is_whole_message(effect->kind) || is_kept(session, effect)) {
       continue;
     }
-    bool known = false;
-    for (guint k = 0; k < session->effects->len && !known; k++) {
-      const Effect *kept = &g_array_index(session->effects, Effect, k);
-      known = kept->kind == effect->kind && slice_equal(kept->rule, effect->rule);
-    }
-    if (known) {
-      continue;
+    if (session->effects->len == LIMIT_MESSAGE_EFFECTS) {
+      session->has_too_much = true;
+      return;
     }
     if (copy.effects == NULL) {
-      copy = verdict_copy(arena, verdict);
+      copy = verdict_copy(session_message_arena(session->facts), verdict);
     }
     g_array_append_val(session->effects, copy.effects[i]);
   }
@@ -378,6 +398,10 @@ static void accept_recipient(MilterSession *session) {
   if (session->plan->needed[FACT_RECIPIENTS]) {
     keep_recipient(session);
   }
+  Slice recipient = session_raw(session->facts, FACT_RECIPIENT);
+  if (session->plan->keeps_mailboxes && recipient.length > 0) {
+    g_ptr_array_add(session->mailboxes, slice_to_string(session_message_arena(session->facts), recipient));
+  }
   variables_end_recipient(session->variables, true);
 }
 
@@ -394,6 +418,14 @@ static void conclude_recipient(MilterSession *session, const Verdict *verdict) {
   session->message_discarded = session->message_discarded || verdict->outcome == OUTCOME_DISCARD;
 }
 
+/* Rather than to leave out some of what the rules want done. */
+static void refuse_too_much(MilterSession *session) {
+  static const Slice line = SLICE_LITERAL("too many changes of one message");
+  Verdict *verdict = ARENA_NEW(session->arena, Verdict);
+  *verdict = (Verdict){.outcome = OUTCOME_TEMPFAIL, .phase = PHASE_EOM, .reply = {451, {4, 3, 0}, &line, 1}, .by_failure = true};
+  answer_with(session, verdict);
+}
+
 /* What is left to do when the message is taken. */
 static void finish_message(MilterSession *session) {
   session->message_over = true;
@@ -401,9 +433,19 @@ static void finish_message(MilterSession *session) {
     session->result.action = MILTER_DISCARD;
     return;
   }
+  if (session->has_too_much) {
+    refuse_too_much(session);
+    return;
+  }
   session->result.action = MILTER_CONTINUE;
   session->result.effects = (const Effect *)(void *)session->effects->data;
   session->result.effect_count = session->effects->len;
+  MilterMessage message = {.recipients = (const char *const *)session->mailboxes->pdata,
+                           .recipient_count = session->mailboxes->len,
+                           .headers = session->headers,
+                           .header_count = session->headers ? session->plan->header_count : 0};
+  session->result.changes =
+      milter_changes(session->arena, session->result.effects, session->result.effect_count, &message, &session->result.change_count);
 }
 
 static void conclude_end(MilterSession *session, const Verdict *verdict) {
@@ -645,6 +687,20 @@ static EvaluationState on_content(MilterSession *session, const MilterEvent *eve
   return ask_phase(session, phase);
 }
 
+/* Headers are counted, where rules may change one of several. */
+static void on_header(MilterSession *session, const MilterEvent *event) {
+  enter_message(session, false);
+  const MilterPlan *plan = session->plan;
+  if (plan->header_count == 0 || event->arguments == NULL || event->arguments[0] == NULL) {
+    return;
+  }
+  if (session->headers == NULL) {
+    session->headers = ARENA_NEW_ARRAY(session_message_arena(session->facts), HeaderCount, plan->header_count);
+    memcpy(session->headers, plan->headers, plan->header_count * sizeof *session->headers);
+  }
+  milter_count_header(session->headers, plan->header_count, slice_from(event->arguments[0]));
+}
+
 static EvaluationState on_unknown(MilterSession *session, const MilterEvent *event) {
   milter_facts_take(session->facts, session->plan, event);
   return session->ended.is_set ? say(session, &session->ended) : ask_phase(session, milter_command_phase(event));
@@ -680,6 +736,9 @@ static EvaluationState take_event(MilterSession *session, const MilterEvent *eve
       return EVALUATION_DECIDED;
     case MILTER_CLOSE:
       return on_close(session);
+    case MILTER_HEADER:
+      on_header(session, event);
+      return EVALUATION_DECIDED;
     case MILTER_EOH:
       return EVALUATION_DECIDED;
   }

@@ -21,6 +21,7 @@
 #ifndef COMMON_DOOR_MILTER_SESSION_H
 #define COMMON_DOOR_MILTER_SESSION_H
 
+#include "common/door/milter_changes.h"
 #include "common/rules/evaluate.h"
 #include "common/smtp/session.h"
 
@@ -30,6 +31,7 @@ typedef enum MilterEventKind {
   MILTER_MAIL,    /* sender, then ESMTP parameters */
   MILTER_RCPT,
   MILTER_DATA,
+  MILTER_HEADER, /* name, value: one field of the message's header */
   MILTER_EOH,
   MILTER_EOM,
   MILTER_UNKNOWN, /* the command */
@@ -60,9 +62,11 @@ typedef struct MilterResult {
   char enhanced[12];        /* "5.7.1", "" for none */
   const char *const *lines; /* NULL-terminated; %-doubled, printable ASCII, each 1..980 bytes, at most 32 */
   int64_t delay_ms;
-  /* At MILTER_EOM with CONTINUE: what to do to the message, in order. */
+  /* At MILTER_EOM with CONTINUE: what the rules want done to the message, and the calls that do it, in order. */
   const Effect *effects;
   size_t effect_count;
+  const MilterChange *changes;
+  size_t change_count;
   const Verdict *verdict; /* for the log: NULL when no rules were evaluated */
 } MilterResult;
 
@@ -88,7 +92,8 @@ typedef struct MilterStep {
 } MilterStep;
 typedef struct MilterNeeds {
   MilterStep steps[MILTER_EVENT_COUNT]; /* by event; abort and close come unasked */
-  bool add_headers, quarantine;         /* SMFIF_ADDHDRS, SMFIF_QUARANTINE */
+  /* SMFIF_ADDHDRS, CHGHDRS, ADDRCPT, DELRCPT, CHGFROM, QUARANTINE */
+  bool add_headers, change_headers, add_recipients, delete_recipients, change_sender, quarantine;
 } MilterNeeds;
 /* True when a session that negotiated `have` brings all that `want` asks for: may it take a reloaded ruleset? */
 bool milter_needs_cover(const MilterNeeds *have, const MilterNeeds *want);

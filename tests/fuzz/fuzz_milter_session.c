@@ -1,6 +1,6 @@
 /*
  * fuzz_milter_session.c: the milter's session machine, fed with any events in any order. A line is an event: a letter (C connect, H helo,
- * M mail, R rcpt, T data, N end of headers, E end of message, U unknown, A abort, Q close, D a macro "NAME VALUE", X the deadline is
+ * M mail, R rcpt, T data, L a header, N end of headers, E end of message, U unknown, A abort, Q close, D a macro "NAME VALUE", X the deadline is
  * over), then the arguments, separated by tabs.
  *
  * Promises: an unknown command and a recipient are never answered with ACCEPT or DISCARD; a reply is one that libmilter and the MTAs
@@ -28,6 +28,11 @@ static const char rules_text[] =
     "recipient "
     "}\n"
     "at data { [d1] reject if recipient_count > 3\n [d2] accept message if recipient_count == 2 }\n"
+    "at data { [d3] redirect message \"{sender.localpart}@x.test\" if sender.localpart == \"re\"\n [d4] remove recipient "
+    "\"{sender.localpart}@y.test\" }\n"
+    "at eom { [e3] replace header \"Subject\" \"{sender}\"\n [e4] delete header \"X\" 2\n [e5] bcc message \"{sender}\"\n [e6] change "
+    "sender "
+    "\"{message.last}\" }\n"
     "at eom { [e1] reject \"{message.last}\" if recipient_count is unset\n [e2] quarantine message \"{queue_id}\" }\n"
     "at expn, unknown { [u1] reject \"{command}\" if command ~ /x/ }\n";
 
@@ -50,6 +55,13 @@ static void check_reply(const MilterResult *result) {
   g_assert(count >= 1 && count <= LIMIT_REPLY_LINES && (count == 1 || strcmp(result->code, "421") != 0));
 }
 
+/* What goes into a header or an envelope has no controls. */
+static void check_text(const char *text) {
+  for (; text != NULL && *text != '\0'; text++) {
+    g_assert((unsigned char)*text >= 0x20 && *text != 0x7f);
+  }
+}
+
 static void check_result(MilterEventKind kind, const MilterResult *result) {
   bool refuses = result->action == MILTER_REJECT || result->action == MILTER_TEMPFAIL;
   g_assert(result->has_reply == refuses);
@@ -59,6 +71,11 @@ static void check_result(MilterEventKind kind, const MilterResult *result) {
   g_assert((kind != MILTER_UNKNOWN && kind != MILTER_RCPT) || refuses || result->action == MILTER_CONTINUE);
   g_assert(result->action != MILTER_DISCARD || kind == MILTER_EOM);
   g_assert(result->effect_count == 0 || (kind == MILTER_EOM && result->action == MILTER_CONTINUE));
+  g_assert(result->change_count == 0 || result->effect_count > 0);
+  for (size_t i = 0; i < result->change_count; i++) {
+    check_text(result->changes[i].name);
+    check_text(result->changes[i].value);
+  }
 }
 
 static void answer(MilterSession *session, EvaluationState state, bool expired) {
@@ -78,8 +95,8 @@ static void answer(MilterSession *session, EvaluationState state, bool expired) 
 }
 
 static void feed_line(MilterSession *session, GHashTable *macros, char *line, bool *expired) {
-  static const char letters[] = "CHMRTNEUAQ";
-  static const MilterEventKind kinds[] = {MILTER_CONNECT, MILTER_HELO, MILTER_MAIL,    MILTER_RCPT,  MILTER_DATA,
+  static const char letters[] = "CHMRTLNEUAQ";
+  static const MilterEventKind kinds[] = {MILTER_CONNECT, MILTER_HELO, MILTER_MAIL,    MILTER_RCPT,  MILTER_DATA, MILTER_HEADER,
                                           MILTER_EOH,     MILTER_EOM,  MILTER_UNKNOWN, MILTER_ABORT, MILTER_CLOSE};
   g_auto(GStrv) words = g_strsplit(line[0] ? line + 1 : line, "\t", 64);
   if (line[0] == 'D' && words[0] && words[1]) {

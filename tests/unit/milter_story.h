@@ -7,12 +7,13 @@
  *     helo mail.example.org
  *     mail <a@b.test> SIZE=100
  *     rcpt <c@example.test>          => reject 550 5.7.1 "no" [rule]
+ *     header Subject ...                      one of the message's
  *     data | eom | abort | close | unknown FOO
  *     macro {auth_type} PLAIN                 from here on; "macro NAME" alone takes it away
  *     offer RULES                             a reloaded ruleset, from the story's `second` rules
  *
  * A result is the action, with its code, enhanced code and lines, then the deciding rule in brackets, then "delay=MS", then the effects
- * at the end of the message ("header Name: value", "quarantine why").
+ * at the end of the message ("header Name: value", "quarantine why", "to <a@b>", "not to <a@b>" ...).
  */
 #ifndef TESTS_UNIT_MILTER_STORY_H
 #define TESTS_UNIT_MILTER_STORY_H
@@ -73,6 +74,32 @@ static const char *story_macro(void *data, const char *name) {
   return g_hash_table_lookup(data, name);
 }
 
+static void story_change(const MilterChange *change, GString *text) {
+  switch (change->kind) {
+    case MILTER_INSERT_HEADER:
+      g_string_append_printf(text, " header %s: %s", change->name, change->value);
+      return;
+    case MILTER_ADD_HEADER:
+      g_string_append_printf(text, " append %s: %s", change->name, change->value);
+      return;
+    case MILTER_CHANGE_HEADER:
+      g_string_append_printf(text, " change %s[%d] %s", change->name, change->index, change->value ? change->value : "deleted");
+      return;
+    case MILTER_DELETE_RECIPIENT:
+      g_string_append_printf(text, " not to %s", change->value);
+      return;
+    case MILTER_ADD_RECIPIENT:
+      g_string_append_printf(text, " to %s", change->value);
+      return;
+    case MILTER_CHANGE_SENDER:
+      g_string_append_printf(text, " from %s", change->value);
+      return;
+    case MILTER_QUARANTINE:
+      g_string_append_printf(text, " quarantine %s", change->value);
+      return;
+  }
+}
+
 static void story_result(const MilterResult *result, GString *text) {
   static const char *const actions[] = {"continue", "reject", "tempfail", "accept", "discard"};
   g_string_append(text, actions[result->action]);
@@ -88,13 +115,8 @@ static void story_result(const MilterResult *result, GString *text) {
   if (result->delay_ms > 0) {
     g_string_append_printf(text, " delay=%d", (int)result->delay_ms);
   }
-  for (size_t i = 0; i < result->effect_count; i++) {
-    const Effect *effect = &result->effects[i];
-    if (effect->kind == EFFECT_PREPEND_HEADER) {
-      g_string_append_printf(text, " header %.*s: %.*s", SLICE_ARGS(effect->as.header.name), SLICE_ARGS(effect->as.header.value));
-    } else {
-      g_string_append_printf(text, " quarantine %.*s", SLICE_ARGS(effect->as.why));
-    }
+  for (size_t i = 0; i < result->change_count; i++) {
+    story_change(&result->changes[i], text);
   }
 }
 
@@ -119,9 +141,9 @@ static bool story_step(StoryTeller *teller, char **words, const char *rest) {
   static const struct {
     const char *word;
     MilterEventKind kind;
-  } events[] = {{"connect", MILTER_CONNECT}, {"helo", MILTER_HELO},      {"mail", MILTER_MAIL}, {"rcpt", MILTER_RCPT},
-                {"data", MILTER_DATA},       {"eoh", MILTER_EOH},        {"eom", MILTER_EOM},   {"abort", MILTER_ABORT},
-                {"close", MILTER_CLOSE},     {"unknown", MILTER_UNKNOWN}};
+  } events[] = {{"connect", MILTER_CONNECT}, {"helo", MILTER_HELO},     {"mail", MILTER_MAIL},      {"rcpt", MILTER_RCPT},
+                {"data", MILTER_DATA},       {"header", MILTER_HEADER}, {"eoh", MILTER_EOH},        {"eom", MILTER_EOM},
+                {"abort", MILTER_ABORT},     {"close", MILTER_CLOSE},   {"unknown", MILTER_UNKNOWN}};
   if (strcmp(words[0], "macro") == 0) {
     if (words[2]) {
       g_hash_table_replace(teller->macros, g_strdup(words[1]), g_strdup(words[2]));

@@ -46,8 +46,8 @@ static const Case cases[] = {
 static const struct {
   const char *name;
   MilterEventKind kind;
-} names[] = {{"connect", MILTER_CONNECT}, {"helo", MILTER_HELO}, {"mail", MILTER_MAIL}, {"rcpt", MILTER_RCPT},
-             {"data", MILTER_DATA},       {"eoh", MILTER_EOH},   {"eom", MILTER_EOM},   {"unknown", MILTER_UNKNOWN}};
+} names[] = {{"connect", MILTER_CONNECT}, {"helo", MILTER_HELO}, {"mail", MILTER_MAIL}, {"rcpt", MILTER_RCPT},      {"data", MILTER_DATA},
+             {"header", MILTER_HEADER},   {"eoh", MILTER_EOH},   {"eom", MILTER_EOM},   {"unknown", MILTER_UNKNOWN}};
 
 static void add_step(GString *text, const char *name, bool needed, bool reply) {
   if (needed) {
@@ -85,6 +85,52 @@ START_TEST(steps_and_macros) {
 }
 END_TEST
 
+/* What rules may do to a message is asked for, and what it takes to do it. */
+static const struct {
+  const char *rules, *steps, *flags;
+  PhaseSet owned;
+} changing[] = {
+    {"at eom { tempfail }", "(connect) (mail)", "", 0},
+    {"at eom {\n[o] observe prepend header \"X\" \"x\"\n}", "(connect) (mail)", "", 0},
+    {"at rcpt { prepend header \"X\" \"x\" }", "(connect) (mail) rcpt", "add-headers", 0},
+    {"at eom { append header \"X\" \"x\" }", "(connect) (mail)", "add-headers", 0},
+    {"at eom { replace header \"X\" \"x\" }", "(connect) (mail) (header)", "add-headers change-headers", 0},
+    {"at mail { delete header \"X\" last }", "(connect) mail (header)", "change-headers", 0},
+    {"at eom { add recipient \"a@b.test\"\nbcc message \"c@b.test\" }", "(connect) (mail)", "add-recipients", 0},
+    {"at eom { remove recipient \"a@b.test\" }", "(connect) (mail) (rcpt)", "delete-recipients", 0},
+    {"at eom { redirect message \"a@b.test\" }", "(connect) (mail) (rcpt)", "add-recipients delete-recipients", 0},
+    {"at data { change sender <> }", "(connect) (mail) data", "change-sender", 0},
+    {"at eom { quarantine message \"x\" }", "(connect) (mail)", "quarantine", 0},
+    {"table t of domain -> action { \"b.test\" -> \"HOLD\" }\nat eom { check t[sender.domain] }", "(connect) (mail)", "quarantine", 0},
+    {"at rcpt { delete header \"X\" }\nat eom { quarantine message \"x\" }", "(connect) (mail)", "quarantine", PHASE_BIT(PHASE_EOM)},
+};
+
+START_TEST(changes_of_messages_need_flags) {
+  g_autoptr(Registry) registry = story_registry();
+  g_autoptr(Ruleset) ruleset = story_rules(registry, changing[_i].rules);
+  Story story = {.owned = changing[_i].owned};
+  g_autoptr(Clock) clock = clock_manual_new(0);
+  MilterOptions options = story_options(&story, clock);
+  g_autoptr(MilterPlan) plan = milter_plan_new(ruleset, &options);
+  const MilterNeeds *needs = milter_plan_needs(plan);
+  g_autoptr(GString) steps = g_string_new(NULL);
+  for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+    if (names[i].kind != MILTER_EOM) {
+      add_step(steps, names[i].name, needs->steps[names[i].kind].needed, needs->steps[names[i].kind].reply);
+    }
+  }
+  g_autofree char *flags = g_strconcat(needs->add_headers ? " add-headers" : "", needs->change_headers ? " change-headers" : "",
+                                       needs->add_recipients ? " add-recipients" : "", needs->delete_recipients ? " delete-recipients" : "",
+                                       needs->change_sender ? " change-sender" : "", needs->quarantine ? " quarantine" : "", NULL);
+  ck_assert_str_eq(steps->str, changing[_i].steps);
+  ck_assert_str_eq(g_strchug(flags), changing[_i].flags);
+  g_autoptr(Ruleset) none = story_rules(registry, "at eom { tempfail }");
+  g_autoptr(MilterPlan) none_plan = milter_plan_new(none, &options);
+  ck_assert_int_eq(milter_needs_cover(milter_plan_needs(none_plan), needs), changing[_i].flags[0] == '\0');
+  ck_assert(milter_needs_cover(needs, needs));
+}
+END_TEST
+
 START_TEST(a_reloaded_ruleset_may_need_more) {
   g_autoptr(Registry) registry = story_registry();
   g_autoptr(Ruleset) few = story_rules(registry, "at rcpt { reject if recipient == \"a@b.test\" }");
@@ -107,6 +153,7 @@ END_TEST
 
 static void add_tests(TCase *tests) {
   tcase_add_loop_test(tests, steps_and_macros, 0, (int)G_N_ELEMENTS(cases));
+  tcase_add_loop_test(tests, changes_of_messages_need_flags, 0, (int)G_N_ELEMENTS(changing));
   tcase_add_test(tests, a_reloaded_ruleset_may_need_more);
 }
 

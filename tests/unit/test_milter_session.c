@@ -29,7 +29,8 @@ static const Story stories[] = {
                     "mail <a@b.test>\nrcpt <e@f.test>\ndata\neom\nclose"},
     {.name = "a recipient that is no address: nobody knows all of them",
      .rules = "at data { [all] reject 554 5.7.1 \"{recipients}\" if count recipients > 1 }",
-     .steps = START "mail <a@b.test>\nrcpt <c@d.test>\nrcpt <@:@>\ndata => tempfail 451 4.3.0 \"temporary failure: try again later\" [all]"},
+     .steps =
+         START "mail <a@b.test>\nrcpt <c@d.test>\nrcpt <@:@>\ndata => tempfail 451 4.3.0 \"temporary failure: try again later\" [all]"},
     {.name = "postmaster is spared, and his message goes on",
      .rules = "at connect { [net] reject \"no\" }\nat rcpt { [pm] accept recipient if recipient.localpart == \"postmaster\" }\n"
               "at eom { [size] reject 552 5.3.4 \"big\" if recipient_count > 1 }",
@@ -213,6 +214,29 @@ static const Story stories[] = {
      "macro {auth_authen} alice\nmacro {auth_author} al\nmacro {tls_version} TLSv1.3\nmacro i QID\nmail <a@b.test> BODY=8BITMIME size=500\n"
      "rcpt <c@d.test> => reject 550 5.7.1 \"<a@b.test> 500 alice al TLSv1.3 QID\" [f]\n"
      "macro {auth_author}\nmacro i\nmail <a@b.test>\nrcpt <c@d.test> => reject 550 5.7.1 \"<a@b.test>  alice  TLSv1.3 \" [f]"},
+    {"changes of a message: what the client named, and counted headers",
+     "at rcpt {\n[rm] remove recipient \"{recipient}\" if recipient.localpart == \"gone\"\n[no] reject if recipient.localpart == "
+     "\"no\"\n}\n"
+     "at eom {\n[del] delete header \"X-A\"\n[sub] replace header \"Subject\" \"{sender}!\"\n[re] redirect message \"all@d.test\" if "
+     "sender.localpart == \"re\"\n}\n",
+     "connect 192.0.2.1 mail.example.org\n"
+     "mail <a@b.test>\nrcpt <Gone@c.test>\nrcpt <gone@C.test>\nrcpt <kept@c.test>\nrcpt <no@c.test> => reject 550 5.7.1 \"recipient "
+     "address refused by local policy\" [no]\n"
+     "header x-a\nheader Subject\nheader X-A\neoh\n"
+     "eom => continue change X-A[2] deleted change X-A[1] deleted change Subject[1] a@b.test! not to <Gone@c.test> not to <gone@C.test>\n"
+     "mail <a@b.test>\nrcpt <gone@c.test>\nabort\n"
+     "mail <re@b.test>\nrcpt <x@c.test>\nrcpt <y@c.test>\nheader X-B\neoh\n"
+     "eom => continue append Subject: re@b.test! not to <x@c.test> not to <y@c.test> to <all@d.test>\n"
+     "mail <a@b.test>\nrcpt <z@c.test>\nheader subject\neom => continue change Subject[1] a@b.test!\n"
+     "header X-A\nheader Subject\neom => continue change X-A[1] deleted change Subject[1] !",
+     NULL, 0, NULL, NULL},
+    {"a message that is discarded or refused is not changed",
+     "at rcpt { [copy] bcc message \"copy@d.test\"\n[drop] discard message \"x\" if recipient.localpart == \"drop\" }\n"
+     "at eom { [end] reject \"no\" if sender.localpart == \"no\" }",
+     "connect 192.0.2.1 mail.example.org\nmail <a@b.test>\nrcpt <drop@c.test> => continue [drop]\neom => discard\n"
+     "mail <no@b.test>\nrcpt <c@c.test>\neom => reject 554 5.7.1 \"no\" [end]\n"
+     "mail <a@b.test>\nrcpt <c@c.test>\nrcpt <d@c.test>\neom => continue to <copy@d.test>",
+     NULL, 0, NULL, NULL},
 };
 
 START_TEST(a_story_is_told) {
