@@ -14,6 +14,7 @@
 #include "common/base/diagnostics.h"
 #include "common/base/ip.h"
 #include "common/service/listener.h"
+#include "common/smtp/value.h"
 #include <config.h> /* of the build, for PACKAGE_VERSION; our own is above */
 
 typedef enum SettingField {
@@ -107,6 +108,8 @@ const char *setting_kind_name(SettingKind kind) {
     case SETTING_MILLISECONDS:
     case SETTING_SECONDS:
       return "duration";
+    case SETTING_SIZE:
+      return "size";
     case SETTING_SWITCH:
       return "yes or no";
     case SETTING_MODE:
@@ -303,6 +306,7 @@ static bool number_in_range(const ConfigSetting *setting, const char *text, int6
         g_strdup_printf("%" G_GINT64_FORMAT " to %" G_GINT64_FORMAT "%s", (gint64)setting->low, (gint64)setting->high,
                         setting->kind == SETTING_MILLISECONDS ? " ms"
                         : setting->kind == SETTING_SECONDS    ? " seconds"
+                        : setting->kind == SETTING_SIZE       ? " bytes"
                                                               : "");
     return setting_bad(setting, text, expected, error);
   }
@@ -339,6 +343,21 @@ static bool parse_duration(const ConfigSetting *setting, const char *text, int64
     return false;
   }
   *number = (unsigned)(value * ms / unit_ms);
+  return true;
+}
+
+static bool parse_size(const ConfigSetting *setting, const char *text, size_t *size, GError **error) {
+  g_autoptr(Arena) arena = arena_new(0);
+  Value value;
+  const char *problem;
+  Slice right_form;
+  if (!value_parse(arena, TYPE_SIZE, slice_from(text), &value, &problem, &right_form)) {
+    return setting_bad(setting, text, "a size: 4096, 256K, 1M", error);
+  }
+  if (!number_in_range(setting, text, value.as.number, error)) {
+    return false;
+  }
+  *size = (size_t)value.as.number;
   return true;
 }
 
@@ -513,6 +532,10 @@ static bool setting_apply(SettingField field, const char *text, Config *config, 
     case FIELD_milter_delay_reject:
       field_text(&config->delay_reject, text);
       return parse_choice(setting, text, error);
+    case FIELD_milter_message_memory:
+      return parse_size(setting, text, &config->message_memory, error);
+    case FIELD_milter_body_limit:
+      return parse_size(setting, text, &config->body_limit, error);
     case FIELD_COUNT:
       break;
   }

@@ -45,6 +45,7 @@ typedef struct Config {
   unsigned max_connections;
   bool accept_is_ok;                   /* policy */
   char *delay_reject;                  /* milter: "no" | "mail" | "rcpt" */
+  size_t message_memory, body_limit;   /* milter */
   bool policy_enabled, milter_enabled; /* which doors are in use: facts and actions are checked against them; phase ownership */
   char **arguments;                    /* the command line, kept for config_reread */
 } Config;
@@ -71,6 +72,7 @@ typedef enum SettingKind {
   SETTING_NUMBER,
   SETTING_MILLISECONDS, /* 500ms, 8s, 1m; a bare number is seconds */
   SETTING_SECONDS,      /* 30s, 20m, 2h, 1d */
+  SETTING_SIZE,         /* 512, 256K, 1M */
   SETTING_SWITCH,       /* yes no true false on off */
   SETTING_MODE,         /* octal */
   SETTING_CHOICE,       /* one of `choices` */

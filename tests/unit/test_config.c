@@ -30,10 +30,10 @@ static ConfigResult read_with(DaemonKind daemon, Config **config, const char *fi
 }
 
 /* Through config_reread, whose error can be looked at. */
-static char *error_of(const char *text) {
+static char *error_of(DaemonKind daemon, const char *text) {
   g_autoptr(Config) good = NULL;
   write_file("");
-  ck_assert_int_eq(read_with(DAEMON_POLICY, &good, NULL, NULL), CONFIG_RUN);
+  ck_assert_int_eq(read_with(daemon, &good, NULL, NULL), CONFIG_RUN);
   write_file(text);
   g_autoptr(GError) error = NULL;
   g_autoptr(Config) bad = config_reread(good, &error);
@@ -69,7 +69,7 @@ START_TEST(test_file) {
       "[policy]\nlisten = unix:/srv/p, inet:127.0.0.1:10040;inet6:[::1]:10040,service=submission\nsocket_mode = 0600\nallow = "
       "192.0.2.0/24\n"
       "idle = 30s\nmax_connections = 5\naccept_is_ok = yes\nservice = mx\n"
-      "[milter]\nlisten = unix:/srv/m\ndelay_reject = no\n");
+      "[milter]\nlisten = unix:/srv/m\ndelay_reject = no\nmessage_memory = 512K\nbody_limit = 1000\n");
   ck_assert_int_eq(read_with(DAEMON_POLICY, &config, NULL, NULL), CONFIG_RUN);
   ck_assert_str_eq(config->rules_path, "/srv/mx.rules");
   ck_assert_str_eq(config->resolver, "127.0.0.1@5353");
@@ -86,6 +86,8 @@ START_TEST(test_file) {
   ck_assert_int_eq(read_with(DAEMON_MILTER, &milter, NULL, NULL), CONFIG_RUN);
   ck_assert_str_eq(milter->listen[0], "unix:/srv/m");
   ck_assert_str_eq(milter->delay_reject, "no");
+  ck_assert_uint_eq(milter->message_memory, 512 * 1024);
+  ck_assert_uint_eq(milter->body_limit, 1000);
   ck_assert_uint_eq(config_owned_phases(config, DOOR_POLICY) | config_owned_phases(config, DOOR_MILTER), PHASES_ALL);
   ck_assert_uint_eq(config_owned_phases(config, DOOR_POLICY) & config_owned_phases(config, DOOR_MILTER), 0);
   ck_assert(config_owned_phases(config, DOOR_MILTER) & PHASE_BIT(PHASE_EOM));
@@ -169,8 +171,22 @@ static const struct {
 };
 
 START_TEST(test_mistakes) {
-  g_autofree char *message = error_of(mistakes[_i].text);
+  g_autofree char *message = error_of(DAEMON_POLICY, mistakes[_i].text);
   ck_assert_msg(strstr(message, mistakes[_i].error) != NULL, "\"%s\" does not say \"%s\"", message, mistakes[_i].error);
+}
+END_TEST
+
+static const struct {
+  const char *text, *error;
+} milter_mistakes[] = {
+    {"[milter]\nmessage_memory = 1x\n", "[milter] message_memory = 1x: expected a size: 4096, 256K, 1M"},
+    {"[milter]\nmessage_memory = 1K\n", "expected 65536 to 67108864 bytes"},
+    {"[milter]\nbody_limit = 0\n", "expected 1 to 67108864 bytes"},
+};
+
+START_TEST(test_milter_mistakes) {
+  g_autofree char *message = error_of(DAEMON_MILTER, milter_mistakes[_i].text);
+  ck_assert_msg(strstr(message, milter_mistakes[_i].error) != NULL, "\"%s\" does not say \"%s\"", message, milter_mistakes[_i].error);
 }
 END_TEST
 
@@ -229,6 +245,7 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, test_flags_go_over_the_file);
   tcase_add_test(tests, test_needs_restart);
   tcase_add_loop_test(tests, test_mistakes, 0, G_N_ELEMENTS(mistakes));
+  tcase_add_loop_test(tests, test_milter_mistakes, 0, G_N_ELEMENTS(milter_mistakes));
   tcase_add_loop_test(tests, test_usage, 0, G_N_ELEMENTS(usage));
   tcase_add_test(tests, test_other_results);
   tcase_add_test(tests, test_table);
