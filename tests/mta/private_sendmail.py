@@ -11,7 +11,7 @@ $MAILREEVE_TEST_CACHE, else tests/mta/sendmail.cache in the build folder. .deb f
     private_sendmail.py --fetch     download and unpack now; says why when that is not possible
 
 Needs root (Sendmail changes its user to deliver), m4 and a C compiler for the little library that stands between Sendmail and syslog, DNS and the host's name
-(sendmail_shim.c). The system's own mail server is not touched. Local domain example.test with alice, bob, carol and postmaster, and forouzanb@adelphia.net, as
+(sendmail_shim.c). The system's own mail server is not touched. Local domain example.test with alice, bob, carol and postmaster, and all of adelphia.net, as
 with the private Postfix; the list team@mx.example.test; mail for other domains is thrown away. Mail is delivered before the reply to the dot is sent.
 """
 import fcntl
@@ -195,11 +195,13 @@ class PrivateSendmail:
     features: m4 text before the mailers: FEATURE(...); the features in `feature_folders` can be used like Sendmail's own
     extra:    m4 text behind the mailers: LOCAL_CONFIG, LOCAL_RULESETS. Rules need real tabs.
     run_as:   a user for RunAsUser
+    hostname: what the server calls itself
     """
 
-    def __init__(self, milters=(), settings=None, features="", extra="", feature_folders=(), run_as=None, root=None):
+    def __init__(self, milters=(), settings=None, features="", extra="", feature_folders=(), run_as=None, root=None,
+                 hostname="mx.example.test"):
         self.milters, self.settings, self.features, self.extra = list(milters), dict(settings or {}), features, extra
-        self.feature_folders, self.run_as = list(feature_folders), run_as
+        self.feature_folders, self.run_as, self.hostname = list(feature_folders), run_as, hostname
         self.tree, self.shim = fetch()
         self.root = root or tempfile.mkdtemp(prefix="private-sendmail.")
         self.port = free_port()
@@ -243,11 +245,11 @@ class PrivateSendmail:
         if self.run_as:
             settings["confRUN_AS_USER"] = self.run_as
         self.write("sendmail.mc", SENDMAIL_MC.format(
-            name="mx.example.test", root=self.root, port=self.port, milters="".join(self.milters), features=self.features, extra=self.extra,
+            name=self.hostname, root=self.root, port=self.port, milters="".join(self.milters), features=self.features, extra=self.extra,
             settings="".join(f"define(`{name}', `{value}')dnl\n" for name, value in settings.items())))
         result = subprocess.run(["m4", f"-D_CF_DIR_={self.root}/cf/", self.path("cf", "m4", "cf.m4"), self.path("sendmail.mc")], check=False,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        if result.returncode != 0 or "***" in result.stderr:
+        if result.returncode != 0 or "*** ERROR" in result.stderr:
             raise RuntimeError(f"m4: {result.stderr}")
         # Mail for elsewhere keeps the mailer that it would have, but the mailer is a program that throws it away. (Without $u in its arguments Sendmail would
         # speak SMTP with that program.)
@@ -268,10 +270,10 @@ class PrivateSendmail:
         os.chown(self.mail, owner.pw_uid, owner.pw_gid)
         self.write("mail.log", "")
         os.chmod(self.path("mail.log"), 0o666)
-        self.write("name", "mx.example.test\n")
-        self.write("hosts", "127.0.0.1 mx.example.test localhost\n")
+        self.write("name", self.hostname + "\n")
+        self.write("hosts", f"127.0.0.1 {self.hostname} localhost\n")
         self.write("switch", "hosts files\naliases files\npasswd files\n")
-        self.write("users", "".join(f"{user}|{user.split('@')[0]}\n" for user in USERS) + "@example.test|error:5.1.1:550 User unknown\n@adelphia.net|error:5.1.1:550 User unknown\n")
+        self.write("users", "".join(f"{user}|{user.split('@')[0]}\n" for user in USERS) + "@example.test|error:5.1.1:550 User unknown\n")
         self.write("aliases", "team|alice, bob\n")
         self.write("deliver", DELIVER.format(root=self.root))
         self.write("discard", "cat >/dev/null\n")
