@@ -7,6 +7,7 @@ What `mailreeve test` shows of the rules in process holds for the daemons: repli
 story expects. The clock of a daemon is the real one, so stories that move the clock, or whose rules ask for the time, are left out. Postfix needs root.
 """
 import glob
+import itertools
 import json
 import os
 import re
@@ -83,19 +84,30 @@ def fields(line):
     return [(m[1], unescape(m[2]) if m[2] is not None else m[3]) for m in re.finditer(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))', line)]
 
 
+# Effects with an address, and what a story calls them.
+ADDRESSED = {"add_recipient": "add recipient", "remove_recipient": "remove recipient", "change_sender": "change sender", "redirect_message": "redirect",
+             "bcc_message": "bcc"}
+# What begins the words of something that is done to a message.
+CHANGES = ("prepend header ", "append header ", "replace header ", "delete header ", "quarantine ", "filter ", *(f"{words} " for words in ADDRESSED.values()))
+# ... and of those, what a milter's change at the end of the message says by itself.
+SAID_BY_CHANGES = ("prepend header ", "quarantine ")
+
+
 def effect_words(text):
     """An effect of the log in the words of a story."""
     words = re.fullmatch(r"(?s)(\w+) (.*) \[(.*)\]", text)
     kind, value, rule = words[1], words[2], words[3]
-    if kind == "prepend_header":
-        name, content = value.split(": ", 1)
-        return f"prepend header {quoted(name)} {quoted(content)}"
-    if kind == "quarantine_message":
-        return f"quarantine {quoted(value)}"
+    if kind.endswith("_header"):
+        name, nth, content = re.fullmatch(r"(?s)([^ :]+)(?: (\d+|last))?(?:: (.*))?", value).groups()
+        return " ".join([kind.replace("_", " "), quoted(name), *([nth] if nth else []), *([quoted(content)] if content is not None else [])])
+    if kind in ADDRESSED:
+        return f"{ADDRESSED[kind]} {quoted(value if value == '<>' else value[1:-1])}"
+    if kind in ("quarantine_message", "filter_message"):
+        return f"{kind.removesuffix('_message')} {quoted(value)}"
     if kind == "delay":
         milliseconds = int(value[: -len("ms")])
         return f"delay {milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"delay {milliseconds}ms"
-    return f"observed {rule}"
+    return f"{kind} {rule}"  # observed, undone
 
 
 class Log:
@@ -144,7 +156,7 @@ def compare(expected, got, at_end):
     if expected["rule"] is not None and got.rule != expected["rule"]:
         return "the rule"
     for words in expected["with"]:
-        to_message = words.startswith(("prepend header ", "quarantine "))
+        to_message = words.startswith(CHANGES)
         if words not in (got.done if at_end and to_message else got.effects):
             return f"with {words}"
     if expected["without_effects"] and (got.done if at_end else got.effects):
@@ -158,9 +170,12 @@ def compare(expected, got, at_end):
 class Facts:
     """What the MTA knows at each step: names of facts and their texts."""
 
+    processes = itertools.count(0x1A2B)
+
     def __init__(self, story):
         self.values = {"server_name": story["server"], "service": story["service"]}
         self.messages = self.recipients = 0
+        self.process = next(Facts.processes)  # of smtpd: no two sessions have an instance in common
         self.last_recipient = None
 
     def know(self, step):
@@ -180,7 +195,7 @@ class Facts:
             self.messages += 1
             self.recipients = 0
             self.values.pop("queue_id", None)
-            self.values.update(sender=text, instance=f"1a2b.65a0f3c1.{self.messages}.0", size=str(step.get("number", 0)))
+            self.values.update(sender=text, instance=f"{self.process:x}.65a0f3c1.{self.messages}.0", size=str(step.get("number", 0)))
         elif kind in ("rcpt", "vrfy"):
             self.values["recipient"] = text
         elif kind in ("data", "message"):
@@ -262,8 +277,8 @@ class PolicyStory:
         if word == "PREPEND":
             name, value = rest.split(": ", 1)
             self.done.append(f"prepend header {quoted(name)} {quoted(value)}")
-        elif word == "HOLD":
-            self.done.append(f"quarantine {quoted(rest)}")
+        elif word in ("HOLD", "REDIRECT", "BCC", "FILTER"):
+            self.done.append(f"{'quarantine' if word == 'HOLD' else word.lower()} {quoted(rest)}")
         elif word == "DISCARD":
             outcome.outcome = "discard"
         outcome.done = list(self.done)
@@ -287,6 +302,7 @@ class MilterStory:
         self.mta = MilterMta(daemon.listen, macros=self.macros)
         self.mta.negotiate()
         self.session_over = self.message_over = self.in_message = False
+        self.kept = []      # what the rules said to do to the message, where no single change says it
 
     def send(self, step):
         kind, text, mta = step["step"], step.get("argument"), self.mta
@@ -352,8 +368,17 @@ class MilterStory:
         if answer is not None and answer.action == "accept":
             self.session_over = self.session_over or kind in ("client", "helo", "ehlo")
             self.message_over = True
+        if kind == "mail":
+            self.kept = []
+        if not outcome.refused:
+            self.kept += [words for words in outcome.effects if words.startswith(CHANGES) and not words.startswith(SAID_BY_CHANGES)]
         for change in answer.changes if answer is not None else []:
-            outcome.done.append(f"prepend header {quoted(change[2])} {quoted(change[3])}" if change[0] == "insert" else f"quarantine {quoted(change[1])}")
+            if change[0] == "insert":
+                outcome.done.append(f"prepend header {quoted(change[2])} {quoted(change[3])}")
+            elif change[0] == "quarantine":
+                outcome.done.append(f"quarantine {quoted(change[1])}")
+        if kind == "message":
+            outcome.done += self.kept
         return outcome
 
     def close(self):
@@ -468,7 +493,7 @@ def tell_over_socket(path, session, door, teller, owned, report):
 
 def heard(expected):
     """Without what is done to the message."""
-    return dict(expected, without_effects=False, **{"with": [words for words in expected["with"] if not words.startswith(("prepend header ", "quarantine "))]})
+    return dict(expected, without_effects=False, **{"with": [words for words in expected["with"] if not words.startswith(CHANGES)]})
 
 
 OWNED = {"policy": ("client", "helo", "ehlo", "mail", "rcpt", "vrfy", "etrn"), "milter": ("data", "message", "unknown")}

@@ -36,6 +36,10 @@ STEPS = {
 
 FINAL = {"c": "continue", "r": "reject", "t": "tempfail", "a": "accept", "d": "discard", "s": "skip", "y": "reply"}
 
+# command: (its name, whether an index comes first)
+CHANGES = {"i": ("insert", True), "h": ("add", False), "m": ("change", True), "+": ("to", False), "-": ("not to", False), "e": ("from", False),
+           "q": ("quarantine", False)}
+
 USUAL = {0: ["j", "{daemon_name}", "v", "_"], 1: ["{tls_version}", "{cipher}"], 2: ["i", "{auth_type}", "{auth_authen}", "{mail_addr}"],
          3: ["i", "{rcpt_addr}"], 4: ["i"], 5: ["i"], 6: ["i"]}
 
@@ -48,10 +52,17 @@ class Answer:
     def __init__(self, action, reply, changes):
         self.action = action    # one of FINAL's
         self.reply = reply      # of "reply": "550 5.7.1 text", lines joined with CR LF as sent
-        self.changes = changes  # at the end of the message: ("insert", index, name, value), ("quarantine", why)
+        self.changes = changes  # at the end of the message, in order: ("insert", index, name, value), ("add", name, value), ("change", index, name, value),
+        #                         ("to", address), ("not to", address), ("from", address), ("quarantine", why)
 
     def __repr__(self):
         return f"{self.action}{f' {self.reply!r}' if self.reply else ''}{f' {self.changes}' if self.changes else ''}"
+
+
+def change(command, data):
+    name, indexed = CHANGES[command]
+    index = struct.unpack("!I", data[:4]) if indexed else ()
+    return (name, *index, *(text.decode("latin-1") for text in data[4 if indexed else 0:].split(b"\0")[:-1]))
 
 
 def dial(address, timeout):
@@ -159,11 +170,8 @@ class MilterMta:
             command, data = self.receive()
             if command in FINAL:
                 return Answer(FINAL[command], data.rstrip(b"\0").decode("latin-1") if command == "y" else None, changes)
-            if command == "i":
-                name, value = data[4:].rstrip(b"\0").split(b"\0")
-                changes.append(("insert", struct.unpack("!I", data[:4])[0], name.decode("latin-1"), value.decode("latin-1")))
-            elif command == "q":
-                changes.append(("quarantine", data.rstrip(b"\0").decode("latin-1")))
+            if command in CHANGES:
+                changes.append(change(command, data))
             elif command != "p":
                 raise AssertionError(f"unexpected {command!r} {data!r}")
 
@@ -187,9 +195,10 @@ class MilterMta:
     def unknown(self, command, wait=True):
         return self.event("U", command.encode() + b"\0", wait)
 
-    def end(self, wait=True):
-        """The message: a header, its end, a body, the end."""
-        for command, data in (("L", b"Subject\0test\0"), ("N", b""), ("B", b"test\r\n")):
+    def end(self, wait=True, headers=(("Subject", "test"),)):
+        """The message: headers, their end, a body, the end."""
+        fields = [("L", f"{name}\0{value}\0".encode("latin-1")) for name, value in headers]
+        for command, data in (*fields, ("N", b""), ("B", b"test\r\n")):
             answer = self.event(command, data)
             if answer is not None and answer.action != "continue":
                 return answer
