@@ -74,7 +74,7 @@ static void apply_changes(SMFICTX *context, Conversation *conversation, const Mi
   }
 }
 
-static sfsistat status_of(MilterAction action) {
+static sfsistat status_of(const Conversation *conversation, MilterAction action) {
   switch (action) {
     case MILTER_CONTINUE:
       return SMFIS_CONTINUE;
@@ -86,6 +86,8 @@ static sfsistat status_of(MilterAction action) {
       return SMFIS_ACCEPT;
     case MILTER_DISCARD:
       return SMFIS_DISCARD;
+    case MILTER_SKIP:
+      return conversation->may_skip ? SMFIS_SKIP : SMFIS_CONTINUE;
   }
   g_assert_not_reached();
 }
@@ -150,7 +152,7 @@ static sfsistat feed(SMFICTX *context, Conversation *conversation, const MilterE
   if (ends_message(event->kind, result->action)) {
     conversation_set_in_message(conversation, false);
   }
-  return answer(conversation, event->kind, status_of(result->action));
+  return answer(conversation, event->kind, status_of(conversation, result->action));
 }
 
 static sfsistat on_event(SMFICTX *context, const MilterEvent *event) {
@@ -183,6 +185,7 @@ static sfsistat on_negotiate(SMFICTX *context, unsigned long actions, unsigned l
   const MilterNeeds *needs = conversation_needs(conversation);
   Negotiation agreed = negotiate(needs, actions, steps);
   conversation->no_reply = agreed.no_reply;
+  conversation->may_skip = (agreed.steps & SMFIP_SKIP) != 0;
   *our_actions = agreed.actions;
   *our_steps = agreed.steps;
   *our_unused2 = *our_unused3 = 0;
@@ -241,6 +244,13 @@ static sfsistat on_end_of_headers(SMFICTX *context) {
   return on_event(context, &(MilterEvent){.kind = MILTER_EOH, .macro = macro_value, .macro_data = context});
 }
 
+static sfsistat on_body(SMFICTX *context, unsigned char *data, size_t length) {
+  return on_event(context, &(MilterEvent){.kind = MILTER_BODY,
+                                          .macro = macro_value,
+                                          .macro_data = context,
+                                          .body = slice_make((const char *)data, length)});
+}
+
 static sfsistat on_end_of_message(SMFICTX *context) {
   return on_event(context, &(MilterEvent){.kind = MILTER_EOM, .macro = macro_value, .macro_data = context});
 }
@@ -276,6 +286,7 @@ bool callbacks_register(Filter *filter) {
       .xxfi_envrcpt = on_recipient,
       .xxfi_header = on_header,
       .xxfi_eoh = on_end_of_headers,
+      .xxfi_body = on_body,
       .xxfi_eom = on_end_of_message,
       .xxfi_abort = on_abort,
       .xxfi_close = on_close,

@@ -102,6 +102,7 @@ static MilterOptions session_options(const Filter *filter) {
       .service = count > 0 ? listener_service(listeners[0]) : config->service,
       .owned = config->policy_enabled ? PHASES_ALL & (PhaseSet)~policys : PHASES_ALL,
       .clock = daemon_clock(filter->daemon),
+      .message = {.memory = config->message_memory, .body_text = config->body_limit},
   };
 }
 

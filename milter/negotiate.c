@@ -19,6 +19,7 @@ static const struct {
     [MILTER_DATA] = {SMFIP_NODATA, SMFIP_NR_DATA, SMFIM_DATA},
     [MILTER_HEADER] = {SMFIP_NOHDRS, SMFIP_NR_HDR, NO_STAGE},
     [MILTER_EOH] = {SMFIP_NOEOH, SMFIP_NR_EOH, NO_STAGE}, /* libmilter 8.17.1 mixes its macros and those of the end up */
+    [MILTER_BODY] = {SMFIP_NOBODY, SMFIP_NR_BODY, NO_STAGE},
     [MILTER_EOM] = {0, 0, SMFIM_EOM},
     [MILTER_UNKNOWN] = {SMFIP_NOUNKNOWN, SMFIP_NR_UNKN, NO_STAGE},
     [MILTER_ABORT] = {0, 0, NO_STAGE},
@@ -36,7 +37,7 @@ static unsigned long needed_actions(const MilterNeeds *needs) {
 }
 
 Negotiation negotiate(const MilterNeeds *needs, unsigned long actions, unsigned long steps) {
-  Negotiation result = {.steps = steps & SMFIP_NOBODY};
+  Negotiation result = {0};
   for (MilterEventKind event = 0; event < MILTER_EVENT_COUNT; event++) {
     if (!needs->steps[event].needed && (steps & steps_of_events[event].declined)) {
       result.steps |= steps_of_events[event].declined;
@@ -44,9 +45,9 @@ Negotiation negotiate(const MilterNeeds *needs, unsigned long actions, unsigned 
       result.no_reply |= steps & steps_of_events[event].no_reply;
     }
   }
-  /* What an MTA shows though nobody wants it needs no answer. */
-  result.no_reply |= steps & SMFIP_NOBODY ? 0 : steps & SMFIP_NR_BODY;
-  result.steps |= result.no_reply;
+  /* An MTA that waits for an answer to each piece of the body is told when there is enough; one that does not is not made to. */
+  bool answers_body = needs->steps[MILTER_BODY].needed && (result.no_reply & SMFIP_NR_BODY) == 0;
+  result.steps |= result.no_reply | (answers_body ? steps & SMFIP_SKIP : 0);
   result.actions = actions & (needed_actions(needs) | SMFIF_SETSYMLIST);
   return result;
 }

@@ -19,7 +19,8 @@ struct MilterStory *milter_story_new(StoryDoor *door) {
                            .server_name = door->world.server_name,
                            .service = door->world.service,
                            .owned = PHASES_ALL,
-                           .clock = door->world.clock};
+                           .clock = door->world.clock,
+                           .message = MESSAGE_LIMITS_DEFAULT};
   g_autoptr(MilterPlan) plan = milter_plan_new(door->world.ruleset, &options);
   milter->session = milter_session_new(plan);
   if (door->world.trace) {

@@ -225,6 +225,7 @@ static void take_arguments(Session *facts, const MilterPlan *plan, const MilterE
     case MILTER_DATA:
     case MILTER_HEADER:
     case MILTER_EOH:
+    case MILTER_BODY:
     case MILTER_EOM:
     case MILTER_ABORT:
     case MILTER_CLOSE:

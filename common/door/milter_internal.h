@@ -40,8 +40,32 @@ struct MilterPlan {
   bool keeps_mailboxes;              /* ... of which some speak of those that the client named */
   const HeaderCount *headers;        /* names whose headers are counted; counts of 0 */
   size_t header_count;
+  MessageNeeds message;              /* that our rules read of a message's content */
+  bool judges_early;                 /* rules at its end may come to a verdict without its body */
   MilterNeeds needs;
 };
+
+/* A message's content, as far as rules read it. */
+typedef struct MilterContent {
+  Message *message; /* NULL: none was needed yet */
+  bool has_begun;   /* something of this message is in it */
+} MilterContent;
+
+/* milter_content.c */
+
+/* Fills plan->message and plan->judges_early. Behind milter_facts_plan. */
+void milter_content_plan(MilterPlan *plan);
+void milter_content_header(MilterContent *content, const MilterPlan *plan, const MilterEvent *event);
+/* The facts at the end of the header: what the body tells is open. */
+void milter_content_header_facts(MilterContent *content, const MilterPlan *plan, Session *facts);
+/* False: nothing more of the body is wanted. */
+bool milter_content_body(MilterContent *content, const MilterPlan *plan, Slice chunk);
+/* No verdict depends on the body; behind milter_content_header_facts. */
+void milter_content_skip_body(MilterContent *content);
+/* The facts at the end of the message. They borrow from the content until it is reset. */
+void milter_content_facts(MilterContent *content, const MilterPlan *plan, Session *facts);
+void milter_content_reset(MilterContent *content);
+void milter_content_clear(MilterContent *content);
 
 /* milter_plan.c */
 

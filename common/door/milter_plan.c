@@ -74,6 +74,7 @@ MilterPlan *milter_plan_new(Ruleset *ruleset, const MilterOptions *options) {
   plan->spares = options->delay_reject == DELAY_REJECT_RCPT && has_accepting_rule(&ruleset->phases[PHASE_RCPT]);
   plan_changes(plan);
   milter_facts_plan(plan);
+  milter_content_plan(plan);
   milter_needs_plan(plan);
   return plan;
 }

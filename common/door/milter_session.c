@@ -54,6 +54,7 @@ struct MilterSession {
   GArray *effects;      /* of Effect: to do at its end */
   bool has_too_much;    /* more of them than are kept */
   GPtrArray *mailboxes; /* of char: the accepted recipients as RCPT said them, where rules may take them out */
+  MilterContent content;
   HeaderCount *headers; /* of the plan's names; NULL: no header came yet */
 
   /* The event. */
@@ -99,6 +100,7 @@ static void forget_recipients(MilterSession *session) {
 }
 
 static void begin_message(MilterSession *session) {
+  milter_content_reset(&session->content);
   session_reset_message(session->facts);
   variables_reset_message(session->variables);
   standing_clear(&session->mail);
@@ -126,6 +128,7 @@ static void take_offered_plan(MilterSession *session) {
   }
   milter_plan_unref(session->plan);
   session->plan = g_steal_pointer(&session->offered);
+  milter_content_clear(&session->content); /* its limits may be others */
   variables_rebind(session->variables, session->plan->ruleset);
   look_for_spare_rules(session);
 }
@@ -161,6 +164,7 @@ void milter_session_free(MilterSession *session) {
   match_space_free(session->match_space);
   variables_free(session->variables);
   session_free(session->facts);
+  milter_content_clear(&session->content);
   milter_plan_unref(session->plan);
   milter_plan_unref(session->offered);
   g_free(session);
@@ -668,29 +672,45 @@ static void count_recipients(MilterSession *session) {
   }
 }
 
+/* The rules at the end of the message will be asked. */
+static bool is_judged(MilterSession *session) {
+  return !session->session_accepted && !session->message_accepted && (session->plan->evaluated & PHASE_BIT(PHASE_EOM)) != 0;
+}
+
+/* An earlier verdict that answers DATA and all that follows. */
+static Standing *message_refusal(MilterSession *session) {
+  Standing *held = held_refusal(session);
+  return session->ended.is_set                   ? &session->ended
+         : held && session->recipient_count == 0 ? held
+         : session->mail.is_set                  ? &session->mail
+         : session->data.is_set                  ? &session->data
+                                                 : NULL;
+}
+
 /* DATA and the end: of the recipients that were accepted. */
 static EvaluationState on_content(MilterSession *session, const MilterEvent *event, Phase phase) {
   enter_message(session, false);
   session_reset_recipient(session->facts);
   milter_facts_take(session->facts, session->plan, event);
   count_recipients(session);
-  Standing *held = held_refusal(session);
-  Standing *standing = session->ended.is_set                   ? &session->ended
-                       : held && session->recipient_count == 0 ? held
-                       : session->mail.is_set                  ? &session->mail
-                       : session->data.is_set                  ? &session->data
-                                                               : NULL;
+  Standing *standing = message_refusal(session);
   if (standing) {
     session->message_over = phase == PHASE_EOM;
     return say(session, standing);
   }
+  if (phase == PHASE_EOM && is_judged(session)) {
+    milter_content_facts(&session->content, session->plan, session->facts);
+  }
   return ask_phase(session, phase);
 }
 
-/* Headers are counted, where rules may change one of several. */
+/* Kept where rules read them, counted where rules may change one of several. */
 static void on_header(MilterSession *session, const MilterEvent *event) {
   enter_message(session, false);
   const MilterPlan *plan = session->plan;
+  if (is_judged(session) && message_refusal(session) == NULL) {
+    milter_content_header(&session->content, plan, event);
+  }
   if (plan->header_count == 0 || event->arguments == NULL || event->arguments[0] == NULL) {
     return;
   }
@@ -699,6 +719,33 @@ static void on_header(MilterSession *session, const MilterEvent *event) {
     memcpy(session->headers, plan->headers, plan->header_count * sizeof *session->headers);
   }
   milter_count_header(session->headers, plan->header_count, slice_from(event->arguments[0]));
+}
+
+/* No rule waits for the body: the verdict at the end stands already, whatever comes. */
+static bool is_decided_early(MilterSession *session) {
+  EvaluationOptions options = {.match_space = session->match_space};
+  Evaluation *evaluation =
+      evaluation_new(session->arena, session->plan->ruleset, PHASE_EOM, session->facts, session->variables, &options);
+  return evaluation_run(evaluation) == EVALUATION_DECIDED; /* and comes again at the end: nothing of this is committed */
+}
+
+static void on_end_of_header(MilterSession *session) {
+  enter_message(session, false);
+  if (!session->plan->judges_early || !is_judged(session) || message_refusal(session) != NULL) {
+    return;
+  }
+  count_recipients(session);
+  milter_content_header_facts(&session->content, session->plan, session->facts);
+  if (is_decided_early(session)) {
+    milter_content_skip_body(&session->content);
+  }
+}
+
+static void on_body(MilterSession *session, const MilterEvent *event) {
+  enter_message(session, false);
+  bool wanted = is_judged(session) && message_refusal(session) == NULL &&
+                milter_content_body(&session->content, session->plan, event->body);
+  session->result.action = wanted ? MILTER_CONTINUE : MILTER_SKIP;
 }
 
 static EvaluationState on_unknown(MilterSession *session, const MilterEvent *event) {
@@ -740,6 +787,10 @@ static EvaluationState take_event(MilterSession *session, const MilterEvent *eve
       on_header(session, event);
       return EVALUATION_DECIDED;
     case MILTER_EOH:
+      on_end_of_header(session);
+      return EVALUATION_DECIDED;
+    case MILTER_BODY:
+      on_body(session, event);
       return EVALUATION_DECIDED;
   }
   g_assert_not_reached();

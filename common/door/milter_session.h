@@ -22,6 +22,7 @@
 #define COMMON_DOOR_MILTER_SESSION_H
 
 #include "common/door/milter_changes.h"
+#include "common/message/message.h"
 #include "common/rules/evaluate.h"
 #include "common/smtp/session.h"
 
@@ -33,6 +34,7 @@ typedef enum MilterEventKind {
   MILTER_DATA,
   MILTER_HEADER, /* name, value: one field of the message's header */
   MILTER_EOH,
+  MILTER_BODY,   /* some of its bytes */
   MILTER_EOM,
   MILTER_UNKNOWN, /* the command */
   MILTER_ABORT,
@@ -47,12 +49,14 @@ typedef struct MilterEvent {
   const char *const *arguments; /* of the callback, NULL-terminated; may be NULL */
   const IpAddress *address;     /* CONNECT: NULL when there is none (local) */
   unsigned port;                /* CONNECT: 0 when unknown */
+  Slice body;                   /* BODY */
   /* A macro's value or NULL: "{client_addr}", "i". */
   const char *(*macro)(void *data, const char *name);
   void *macro_data;
 } MilterEvent;
 
-typedef enum MilterAction { MILTER_CONTINUE, MILTER_REJECT, MILTER_TEMPFAIL, MILTER_ACCEPT, MILTER_DISCARD } MilterAction;
+/* SKIP answers BODY only: nothing more of the body is wanted; a CONTINUE would do too. */
+typedef enum MilterAction { MILTER_CONTINUE, MILTER_REJECT, MILTER_TEMPFAIL, MILTER_ACCEPT, MILTER_DISCARD, MILTER_SKIP } MilterAction;
 
 /* What the callback returns. Everything lives until the next event. */
 typedef struct MilterResult {
@@ -79,6 +83,7 @@ typedef struct MilterOptions {
   const char *service;     /* of the listener, where {daemon_name} is none; may be NULL */
   PhaseSet owned;          /* phases that this door answers (the policy door owns others when both are on) */
   Clock *clock;
+  MessageLimits message; /* what is kept of a message's content */
 } MilterOptions;
 
 /*

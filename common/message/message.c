@@ -21,7 +21,7 @@ struct Message {
   bool mime_field_too_long;
   int64_t header_count, received_count, size;
   unsigned char times[G_N_ELEMENTS(single_fields)]; /* that a single field came, 2 for more */
-  bool headers_over, header_facts_set;
+  bool headers_over, header_facts_set, body_is_skipped;
   MimeFindings findings;
   BodyText text;
   MimeReader *reader; /* NULL: not needed, or over */
@@ -175,7 +175,7 @@ void message_end_of_headers(Message *message) {
 
 bool message_body(Message *message, Slice chunk) {
   const MessageNeeds *needs = message->needs;
-  if (needs == NULL) {
+  if (needs == NULL || message->body_is_skipped) {
     return false;
   }
   message_end_of_headers(message);
@@ -283,17 +283,55 @@ static void set_size(Session *session, const Value *value) {
   }
 }
 
+typedef struct BodyFact {
+  Fact fact;
+  ValueType type;
+} BodyFact;
+
+static const BodyFact body_facts[] = {
+    {FACT_ATTACHMENT, TYPE_LIST}, {FACT_BODY, TYPE_STRING}, {FACT_BODY_TRUNCATED, TYPE_BOOL}, {FACT_MESSAGE_SIZE, TYPE_SIZE}};
+
+static bool needs_fact(const MessageNeeds *needs, Fact fact) {
+  return fact == FACT_ATTACHMENT ? needs->attachment : fact == FACT_MESSAGE_SIZE ? needs->message_size : needs->body;
+}
+
+/* All that the body tells, but for a size that the MTA has told. */
+static void set_body_facts(Message *message, Session *session, const Value *value) {
+  for (size_t i = 0; i < G_N_ELEMENTS(body_facts); i++) {
+    Value of_fact = *value;
+    of_fact.type = body_facts[i].type;
+    if (!needs_fact(message->needs, body_facts[i].fact)) {
+      continue;
+    }
+    if (body_facts[i].fact == FACT_MESSAGE_SIZE) {
+      set_size(session, &of_fact);
+    } else {
+      session_borrow_value(session, body_facts[i].fact, &of_fact);
+    }
+  }
+}
+
+void message_skip_body(Message *message) {
+  message->body_is_skipped = true;
+  mime_reader_free(g_steal_pointer(&message->reader));
+}
+
 void message_facts(Message *message, Session *session) {
   const MessageNeeds *needs = message->needs;
   if (needs == NULL) {
     return;
   }
   message_end_of_headers(message);
+  set_header_facts(message, session);
+  if (message->body_is_skipped) {
+    Value value = message_unknown(session_message_arena(session), TYPE_LIST, "the body was not read");
+    set_body_facts(message, session, &value);
+    return;
+  }
   if (message->reader) {
     mime_reader_end(message->reader);
     mime_reader_free(g_steal_pointer(&message->reader));
   }
-  set_header_facts(message, session);
   if (needs->attachment) {
     set_attachments(message, session);
   }
@@ -306,22 +344,10 @@ void message_facts(Message *message, Session *session) {
 }
 
 void message_header_facts(Message *message, Session *session) {
-  const MessageNeeds *needs = message->needs;
-  if (needs == NULL) {
+  if (message->needs == NULL) {
     return;
   }
   message_end_of_headers(message);
   set_header_facts(message, session);
-  static const struct {
-    Fact fact;
-    ValueType type;
-  } of_body[] = {{FACT_ATTACHMENT, TYPE_LIST}, {FACT_BODY, TYPE_STRING}, {FACT_BODY_TRUNCATED, TYPE_BOOL}};
-  for (size_t i = 0; i < G_N_ELEMENTS(of_body); i++) {
-    if (of_body[i].fact == FACT_ATTACHMENT ? needs->attachment : needs->body) {
-      session_borrow_value(session, of_body[i].fact, &(Value){VALUE_OPEN, of_body[i].type, {.number = 0}});
-    }
-  }
-  if (needs->message_size) {
-    set_size(session, &(Value){VALUE_OPEN, TYPE_SIZE, {.number = 0}});
-  }
+  set_body_facts(message, session, &(Value){VALUE_OPEN, TYPE_LIST, {.number = 0}});
 }

@@ -46,6 +46,9 @@ typedef struct MessageLimits {
   size_t body_text; /* bytes of decoded text that `body` holds, part of them: the setting body_limit */
 } MessageLimits;
 
+/* As the settings have it when they say nothing. */
+#define MESSAGE_LIMITS_DEFAULT ((MessageLimits){1024 * 1024, 256 * 1024})
+
 typedef struct Message Message;
 
 /* `limits` is copied. Cheap: nothing else is allocated before a message needs it. */
@@ -68,6 +71,8 @@ bool message_body(Message *message, Slice chunk);
 void message_facts(Message *message, Session *session);
 /* The same at the end of the header: what the body tells is open, unless the MTA or a limit has told it. */
 void message_header_facts(Message *message, Session *session);
+/* Nothing is read of the body any more; what it would have told is unknown at the end. */
+void message_skip_body(Message *message);
 void message_reset(Message *message);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Message, message_free)

@@ -1,6 +1,6 @@
 /*
  * fuzz_milter_session.c: the milter's session machine, fed with any events in any order. A line is an event: a letter (C connect, H helo,
- * M mail, R rcpt, T data, L a header, N end of headers, E end of message, U unknown, A abort, Q close, D a macro "NAME VALUE", X the deadline is
+ * M mail, R rcpt, T data, L a header, N end of headers, B some of the body, E end of message, U unknown, A abort, Q close, D a macro "NAME VALUE", X the deadline is
  * over), then the arguments, separated by tabs.
  *
  * Promises: an unknown command and a recipient are never answered with ACCEPT or DISCARD; a reply is one that libmilter and the MTAs
@@ -30,6 +30,9 @@ static const char rules_text[] =
     "at data { [d1] reject if recipient_count > 3\n [d2] accept message if recipient_count == 2 }\n"
     "at data { [d3] redirect message \"{sender.localpart}@x.test\" if sender.localpart == \"re\"\n [d4] remove recipient "
     "\"{sender.localpart}@y.test\" }\n"
+    "at eom { [h1x] reject \"{header.from}\" if header[\"Subject\"] ~ /spam/ and header.from is set\n"
+    " [h2x] tempfail if any attachment has (name ~ /exe$/ or size > 3)\n [h3x] reject if body ~ /^buy/ and not body_truncated\n"
+    " [h4x] reject if any header has (name == \"X\" and raw ~ /x/) or \"subject\" in header_duplicates }\n"
     "at eom { [e3] replace header \"Subject\" \"{sender}\"\n [e4] delete header \"X\" 2\n [e5] bcc message \"{sender}\"\n [e6] change "
     "sender "
     "\"{message.last}\" }\n"
@@ -70,6 +73,8 @@ static void check_result(MilterEventKind kind, const MilterResult *result) {
   }
   g_assert((kind != MILTER_UNKNOWN && kind != MILTER_RCPT) || refuses || result->action == MILTER_CONTINUE);
   g_assert(result->action != MILTER_DISCARD || kind == MILTER_EOM);
+  g_assert(result->action != MILTER_SKIP || kind == MILTER_BODY);
+  g_assert((kind != MILTER_HEADER && kind != MILTER_EOH && kind != MILTER_BODY) || result->verdict == NULL);
   g_assert(result->effect_count == 0 || (kind == MILTER_EOM && result->action == MILTER_CONTINUE));
   g_assert(result->change_count == 0 || result->effect_count > 0);
   for (size_t i = 0; i < result->change_count; i++) {
@@ -95,9 +100,9 @@ static void answer(MilterSession *session, EvaluationState state, bool expired) 
 }
 
 static void feed_line(MilterSession *session, GHashTable *macros, char *line, bool *expired) {
-  static const char letters[] = "CHMRTLNEUAQ";
-  static const MilterEventKind kinds[] = {MILTER_CONNECT, MILTER_HELO, MILTER_MAIL,    MILTER_RCPT,  MILTER_DATA, MILTER_HEADER,
-                                          MILTER_EOH,     MILTER_EOM,  MILTER_UNKNOWN, MILTER_ABORT, MILTER_CLOSE};
+  static const char letters[] = "CHMRTLNBEUAQ";
+  static const MilterEventKind kinds[] = {MILTER_CONNECT, MILTER_HELO, MILTER_MAIL, MILTER_RCPT,    MILTER_DATA,  MILTER_HEADER,
+                                          MILTER_EOH,     MILTER_BODY, MILTER_EOM,  MILTER_UNKNOWN, MILTER_ABORT, MILTER_CLOSE};
   g_auto(GStrv) words = g_strsplit(line[0] ? line + 1 : line, "\t", 64);
   if (line[0] == 'D' && words[0] && words[1]) {
     g_hash_table_replace(macros, g_strdup(words[0]), g_strdup(words[1]));
@@ -111,6 +116,9 @@ static void feed_line(MilterSession *session, GHashTable *macros, char *line, bo
   IpAddress address;
   MilterEvent event = {
       .kind = kinds[letter - letters], .arguments = (const char *const *)words, .macro = macro_value, .macro_data = macros};
+  if (event.kind == MILTER_BODY) {
+    event.body = slice_from(line + 1);
+  }
   if (event.kind == MILTER_CONNECT && words[0] && words[1] && ip_parse(slice_from(words[1]), &address)) {
     event.address = &address;
     event.port = words[2] ? (unsigned)strlen(words[2]) : 0;
@@ -141,8 +149,11 @@ static Ruleset *the_rules(void) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   g_autofree char *text = g_strndup((const char *)data, size);
   g_auto(GStrv) lines = g_strsplit(text, "\n", 200);
-  MilterOptions options = {
-      .delay_reject = size > 0 ? data[0] % 3 : DELAY_REJECT_RCPT, .server_name = "mx.test", .owned = PHASES_ALL, .clock = clock_system()};
+  MilterOptions options = {.delay_reject = size > 0 ? data[0] % 3 : DELAY_REJECT_RCPT,
+                           .server_name = "mx.test",
+                           .owned = PHASES_ALL,
+                           .clock = clock_system(),
+                           .message = {65536, 100}};
   GHashTable *macros = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   g_autoptr(MilterPlan) plan = milter_plan_new(the_rules(), &options);
   MilterSession *session = milter_session_new(plan);

@@ -8,6 +8,9 @@
  *     mail <a@b.test> SIZE=100
  *     rcpt <c@example.test>          => reject 550 5.7.1 "no" [rule]
  *     header Subject ...                      one of the message's
+ *     header Subject hello                    a field of one word
+ *     eoh
+ *     body hello\n                            bytes, with C's escapes
  *     data | eom | abort | close | unknown FOO
  *     macro {auth_type} PLAIN                 from here on; "macro NAME" alone takes it away
  *     offer RULES                             a reloaded ruleset, from the story's `second` rules
@@ -67,7 +70,8 @@ static MilterOptions story_options(const Story *story, Clock *clock) {
                          .server_name = "mx.example.test",
                          .service = "listener",
                          .owned = story->owned ? story->owned : PHASES_ALL,
-                         .clock = clock};
+                         .clock = clock,
+                         .message = MESSAGE_LIMITS_DEFAULT};
 }
 
 static const char *story_macro(void *data, const char *name) {
@@ -101,7 +105,7 @@ static void story_change(const MilterChange *change, GString *text) {
 }
 
 static void story_result(const MilterResult *result, GString *text) {
-  static const char *const actions[] = {"continue", "reject", "tempfail", "accept", "discard"};
+  static const char *const actions[] = {"continue", "reject", "tempfail", "accept", "discard", "skip"};
   g_string_append(text, actions[result->action]);
   if (result->has_reply) {
     g_string_append_printf(text, " %s%s%s", result->code, result->enhanced[0] ? " " : "", result->enhanced);
@@ -141,9 +145,9 @@ static bool story_step(StoryTeller *teller, char **words, const char *rest) {
   static const struct {
     const char *word;
     MilterEventKind kind;
-  } events[] = {{"connect", MILTER_CONNECT}, {"helo", MILTER_HELO},     {"mail", MILTER_MAIL},      {"rcpt", MILTER_RCPT},
-                {"data", MILTER_DATA},       {"header", MILTER_HEADER}, {"eoh", MILTER_EOH},        {"eom", MILTER_EOM},
-                {"abort", MILTER_ABORT},     {"close", MILTER_CLOSE},   {"unknown", MILTER_UNKNOWN}};
+  } events[] = {{"connect", MILTER_CONNECT}, {"helo", MILTER_HELO},     {"mail", MILTER_MAIL},   {"rcpt", MILTER_RCPT},
+                {"data", MILTER_DATA},       {"header", MILTER_HEADER}, {"eoh", MILTER_EOH},     {"eom", MILTER_EOM},
+                {"body", MILTER_BODY},       {"abort", MILTER_ABORT},   {"close", MILTER_CLOSE}, {"unknown", MILTER_UNKNOWN}};
   if (strcmp(words[0], "macro") == 0) {
     if (words[2]) {
       g_hash_table_replace(teller->macros, g_strdup(words[1]), g_strdup(words[2]));
@@ -165,6 +169,8 @@ static bool story_step(StoryTeller *teller, char **words, const char *rest) {
     }
     MilterEvent event = {.kind = events[i].kind, .arguments = (const char *const *)(words + 1)};
     const char *line[] = {rest, NULL};
+    g_autofree char *bytes = g_strcompress(rest ? rest : "");
+    event.body = slice_from(bytes);
     IpAddress address;
     if (event.kind == MILTER_CONNECT) {
       event.address = words[1] && ip_parse(slice_from(words[1]), &address) ? &address : NULL;
