@@ -68,6 +68,7 @@ bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 discard unix - - n - - discard
+smtp unix - - n - - smtp
 virtual unix - n n - - virtual
 error unix - - n - - error
 retry unix - - n - - error
@@ -106,12 +107,12 @@ def can_connect(port, host="127.0.0.1"):
 class PrivatePostfix:
     """Settings are main.cf parameters that replace or add to the ones above."""
 
-    def __init__(self, settings=None, processes=50, root=None, services=None):
+    def __init__(self, settings=None, processes=50, root=None, services=None, port=None):
         self.settings = settings or {}
         self.services = services or {}
         self.processes = processes
         self.root = root or tempfile.mkdtemp(prefix="private-postfix.")
-        self.port = free_port()
+        self.port = port or free_port()
         self.ports = {name: free_port() for name in self.services}
         self.master = None
 
