@@ -28,7 +28,7 @@ enum {
   LIMIT_REPLY_LINES = 32,  /* libmilter's smfi_setmlreply */
   LIMIT_REPLY_TEXT = 980,  /* libmilter's limit for one line */
   LIMIT_REPLY_BYTES = 12288, /* all lines: a process of Sendmail 8.17 hangs on a milter's reply of some 16 KiB */
-  LIMIT_POLICY_TEXT = 480, /* what Postfix sends within one reply line of 512 beside its own prefix */
+  LIMIT_POLICY_TEXT = 980, /* as through the milter: Postfix sends a line of any length */
   LIMIT_HEADER_VALUE = 2048,
 
   /* Changes of a message */

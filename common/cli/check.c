@@ -5,6 +5,7 @@
 
 #include "common/cli/command.h"
 #include "common/cli/listing.h"
+#include "common/door/reply_lint.h"
 #include "common/lookup/kinds.h"
 #include "common/rules/program.h"
 
@@ -60,6 +61,9 @@ static void print_file(const char *path, const Ruleset *ruleset, const Diagnosti
 static bool check_file(const char *path, const RulesetOptions *ruleset_options, json_t *files) {
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   g_autoptr(Ruleset) ruleset = ruleset_load_file(path, ruleset_options, diagnostics);
+  if (ruleset) {
+    reply_lint(ruleset, ruleset_options, diagnostics);
+  }
   if (files) {
     (void)json_array_append_new(files, file_json(path, ruleset, diagnostics));
   } else {

@@ -13,8 +13,9 @@
 static const struct {
   const char *name;
   ReplyNoteWeight weight;
+  const char *advice;
 } note_infos[REPLY_NOTE_COUNT] = {
-#define REPLY_NOTE(symbol, name, weight, sentence) {#name, REPLY_NOTE_##weight},
+#define REPLY_NOTE(symbol, name, weight, advice) {#name, REPLY_NOTE_##weight, advice},
 #include "common/door/reply_note.def"
 #undef REPLY_NOTE
 };
@@ -25,6 +26,10 @@ const char *reply_note_name(ReplyNoteKind kind) {
 
 ReplyNoteWeight reply_note_weight(ReplyNoteKind kind) {
   return note_infos[kind].weight;
+}
+
+const char *reply_note_advice(ReplyNoteKind kind) {
+  return note_infos[kind].advice;
 }
 
 bool mta_asks(Mta mta, Door door, Phase phase) {

@@ -34,16 +34,17 @@ typedef struct ReplyContext {
 } ReplyContext;
 
 typedef enum ReplyNoteKind {
-#define REPLY_NOTE(symbol, name, weight, sentence) REPLY_NOTE_##symbol,
+#define REPLY_NOTE(symbol, name, weight, advice) REPLY_NOTE_##symbol,
 #include "common/door/reply_note.def"
 #undef REPLY_NOTE
   REPLY_NOTE_COUNT
 } ReplyNoteKind;
 
-typedef enum ReplyNoteWeight { REPLY_NOTE_LOSS, REPLY_NOTE_CHANGE, REPLY_NOTE_DETAIL } ReplyNoteWeight;
+typedef enum ReplyNoteWeight { REPLY_NOTE_WARNED, REPLY_NOTE_PEDANTIC, REPLY_NOTE_DETAIL } ReplyNoteWeight; /* reply_note.def */
 
 const char *reply_note_name(ReplyNoteKind kind); /* "text_lost" */
 ReplyNoteWeight reply_note_weight(ReplyNoteKind kind);
+const char *reply_note_advice(ReplyNoteKind kind); /* "" for none */
 
 /* A sentence about one reply: "Postfix puts \"<a@example.org>: Recipient address rejected: \" before the text". */
 typedef struct ReplyNote {

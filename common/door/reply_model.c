@@ -13,8 +13,8 @@ static bool code_is(const ReplyWork *work, const char *code) {
 /* After a refusal the client may think that all is over, and it is not. */
 static void note_open_transaction(ReplyWork *work) {
   if (!code_is(work, "421") && !(code_is(work, "521") && work->mta == MTA_POSTFIX)) {
-    reply_note(work, REPLY_NOTE_TRANSACTION_OPEN, "a refusal at %s leaves the transaction open until the client says RSET",
-               phase_name(work->phase));
+    reply_note(work, work->phase == PHASE_EOM ? REPLY_NOTE_END_OPEN : REPLY_NOTE_TRANSACTION_OPEN,
+               "a refusal at %s leaves the transaction open until the client says RSET", phase_name(work->phase));
   }
 }
 

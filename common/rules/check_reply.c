@@ -199,11 +199,6 @@ static bool check_lines(Checker *checker, const ActionNode *node, size_t text_sp
       good = false;
     }
   }
-  if (count > 1 && policy_answers(checker, checker->phase)) {
-    Diagnostic *told = diagnostics_warning(checker->diagnostics, action_argument(node, text_spec, 1)->span,
-                                           "the policy door cannot say a reply of several lines");
-    diagnostic_expected(checker->diagnostics, told, "it says them in one line, with a blank between");
-  }
   plan->lines = lines;
   plan->line_count = count;
   return good;

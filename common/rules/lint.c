@@ -4,7 +4,7 @@
 #include "common/rules/check_internal.h"
 #include "common/rules/format.h"
 
-extern const Action action_accept, action_tempfail, action_reject, action_quarantine_message, action_prepend_header, action_redirect_message, action_bcc_message,
+extern const Action action_accept, action_quarantine_message, action_prepend_header, action_redirect_message, action_bcc_message,
     action_filter_message;
 
 typedef enum LintKind {
@@ -13,7 +13,6 @@ typedef enum LintKind {
   LINT_CLOSED,
   LINT_HIDES,
   LINT_SUBMISSION,
-  LINT_DATA,
   LINT_CHANGES,
   LINT_LABEL
 } LintKind;
@@ -228,11 +227,6 @@ static void lint_doors(Lint *lint) {
       continue;
     const Action *action = statement->rule->action;
     SourceSpan span = statement->rule->node->action->span;
-    if (lint->phase == PHASE_DATA && (action == &action_reject || action == &action_tempfail) && first_time(lint, statement, LINT_DATA)) {
-      Diagnostic *told =
-          diagnostics_warning(lint->checker->diagnostics, span, "a refusal at data leaves the transaction open until the client says RSET");
-      told_with(lint, told, "expected the rule at rcpt or eom");
-    }
     bool changes = action == &action_prepend_header || action == &action_quarantine_message || action == &action_redirect_message ||
                    action == &action_bcc_message || action == &action_filter_message;
     if (!changes || !policy_answers(lint->checker, lint->phase))

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/door/reply_lint.h"
 #include "common/lookup/kinds.h"
 #include "common/rules/format.h"
 #include "common/rules/parser.h"
@@ -144,6 +145,7 @@ static void run_loader(const Case *test, Outcomes *outcomes) {
   Diagnostics *diagnostics = diagnostics_new();
   Ruleset *ruleset = ruleset_load_text(RULES_NAME, test->rules, FILES, &options, diagnostics);
   if (ruleset != NULL) {
+    reply_lint(ruleset, &options, diagnostics);
     append_canonical(ruleset->tree, outcomes);
   }
   append_diagnostics(diagnostics, ruleset != NULL, outcomes);
