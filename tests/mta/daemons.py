@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import time
 
-from private_postfix import can_connect, free_port, wait_until
+from private_postfix import free_port, wait_until
 
 POLICYD = "mailreeve-policyd"
 MILTER = "mailreeve-milter"
@@ -56,6 +56,14 @@ class Folder:
         self.remove()
 
 
+def is_told(ready):
+    """READY=1 of sd_notify(3) has come."""
+    try:
+        return b"READY=1" in ready.recv(4096)
+    except BlockingIOError:
+        return False
+
+
 class Daemon:
     """One of the two daemons, in the foreground, with its log in a file; `config` is the text of a mailreeve.conf (optional)."""
 
@@ -80,18 +88,15 @@ class Daemon:
     def unix_path(self):
         return self.listen[len("unix:"):] if self.listen.startswith("unix:") else None
 
-    def is_listening(self):
-        if self.unix_path is None:
-            return can_connect(self.port)
-        with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(self.unix_path) == 0
-
     def start(self):
-        with open(self.log_path, "wb") as log:
+        """Returns when it says that it is ready: sockets are bound before rules are read, so one can connect earlier, and a reload would come too early."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, open(self.log_path, "wb") as log:
+            ready.bind("")  # a name that Linux chooses, in its abstract namespace
+            ready.setblocking(False)
             # The thread sanitizer does not understand GLib's own allocator.
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                                            env={"G_SLICE": "always-malloc", **os.environ})
-        wait_until(lambda: self.process.poll() is not None or self.is_listening(), f"{self.name} listens")
+            environment = {"G_SLICE": "always-malloc", **os.environ, "NOTIFY_SOCKET": "@" + ready.getsockname()[1:].decode()}
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment)
+            wait_until(lambda: self.process.poll() is not None or is_told(ready), lambda: f"{self.name} is ready:\n{self.log()}")
         if self.process.poll() is not None:
             raise RuntimeError(f"{shlex.join(self.command)} ended with {self.process.returncode}:\n{self.log()}")
         return self
@@ -107,7 +112,7 @@ class Daemon:
 
     def wait_log(self, pattern, count=1):
         """Waits until the log has `count` matches."""
-        wait_until(lambda: len(re.findall(pattern, self.log())) >= count, f"{self.name} logs {pattern!r}:\n{self.log()}")
+        wait_until(lambda: len(re.findall(pattern, self.log())) >= count, lambda: f"{self.name} logs {pattern!r}:\n{self.log()}")
 
     def reload(self):
         self.process.send_signal(signal.SIGHUP)
@@ -119,7 +124,7 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(30)
+                self.process.wait(120)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -12,6 +12,7 @@ settings of its own that replace those of main.cf; ports[name] is where one list
 """
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -80,22 +81,36 @@ verify unix - - n - 1 verify
 """
 
 
+given_ports = set()
+
+
 def free_port():
-    """A port on 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port on 127.0.0.1 that nobody listens on and that this program has not been given before. Not one of those that the kernel takes for outgoing connections:
+    between now and its use, and while a daemon restarts, any client on the machine could get such a port."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as limits:
+        low, high = map(int, limits.read().split())
+    candidates = [port for port in range(10240, 65536) if not low <= port <= high and port not in given_ports] or list(range(low, high))
+    while True:
+        port = random.choice(candidates)  # tests that run at the same time look for ports too
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        given_ports.add(port)
+        return port
 
 
-def wait_until(condition, what, seconds=30):
-    """Polls until condition() is true; its value is returned."""
+def wait_until(condition, what, seconds=120):
+    """Polls until condition() is true; its value is returned. `what` may be a function, when it shows what is there in the end. Only a failed test takes so long."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise RuntimeError(f"waited {seconds} s in vain: {what}")
+            raise RuntimeError(f"waited {seconds} s in vain: {what() if callable(what) else what}")
         time.sleep(0.02)
 
 
@@ -175,7 +190,7 @@ class PrivatePostfix:
 
     def wait_delivered(self, user, words):
         """The first message for a user that has these words, as soon as it is there."""
-        return wait_until(lambda: next((text for text in self.delivered(user) if words in text), None), f"{user} gets {words!r}: {self.log()[-3000:]}")
+        return wait_until(lambda: next((text for text in self.delivered(user) if words in text), None), lambda: f"{user} gets {words!r}: {self.log()[-3000:]}")
 
     def is_held(self, queue_id):
         return os.path.exists(os.path.join(self.root, "queue", "hold", queue_id))

@@ -171,7 +171,7 @@ def fate_of(server, session):
                 count = text.count("X-Seen: by the rules\n")
                 return ("delivered unfiltered", "delivered", "delivered with each header twice")[count]
         return None
-    return wait_until(found, f"{session.subject}: {session.queue_id} is delivered or held: {server.log()[-3000:]}")
+    return wait_until(found, lambda: f"{session.subject}: {session.queue_id} is delivered or held: {server.log()[-3000:]}")
 
 
 # What can happen to a daemon: each returns what to do before which step, and how the daemon is made well again

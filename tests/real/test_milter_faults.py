@@ -121,7 +121,7 @@ class Watched:
             if kind is None:
                 check(self.daemon.process.poll() is None, f"the daemon lives:\n{self.daemon.log()[-3000:]}")
                 self.serves("all of it")
-                wait_until(lambda: descriptors(self.daemon) <= self.descriptors, f"descriptors: {descriptors(self.daemon)}, at first {self.descriptors}")
+                wait_until(lambda: descriptors(self.daemon) <= self.descriptors, lambda: f"descriptors: {descriptors(self.daemon)}, at first {self.descriptors}")
                 grown = status(self.daemon, "VmRSS") - self.memory
                 check(is_sanitized() or grown < self.memory_kib, f"memory grew by {grown} KiB")
                 log = self.daemon.log()
