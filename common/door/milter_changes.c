@@ -3,6 +3,7 @@
  */
 #include "common/door/milter_changes.h"
 
+#include "common/base/limits.h"
 #include "common/base/mailaddress.h"
 #include "common/door/milter_session.h"
 #include "common/rules/action_header.h"
@@ -320,4 +321,39 @@ void milter_count_header(HeaderCount *headers, size_t count, Slice name) {
   for (size_t i = 0; i < count; i++) {
     headers[i].count += slice_equal_fold(headers[i].name, name);
   }
+}
+
+/* Keeping effects until the end of the message */
+
+static bool names_mailbox(EffectKind kind) {
+  return kind == EFFECT_ADD_RECIPIENT || kind == EFFECT_REMOVE_RECIPIENT || kind == EFFECT_BCC_MESSAGE;
+}
+
+static bool is_kept(const GArray *kept, const Effect *effect) {
+  for (guint i = 0; i < kept->len; i++) {
+    const Effect *known = &g_array_index(kept, Effect, i);
+    if (known->kind == effect->kind && slice_equal(known->rule, effect->rule) &&
+        (!names_mailbox(effect->kind) || slice_equal(known->as.address, effect->as.address))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool milter_keep_effects(GArray *kept, Arena *arena, const Verdict *verdict) {
+  Verdict copy = {0};
+  for (size_t i = 0; i < verdict->effect_count; i++) {
+    const Effect *effect = &verdict->effects[i];
+    if (!effect_is_whole_message(effect->kind) || is_kept(kept, effect)) {
+      continue;
+    }
+    if (kept->len == LIMIT_MESSAGE_EFFECTS) {
+      return false;
+    }
+    if (copy.effects == NULL) {
+      copy = verdict_copy(arena, verdict);
+    }
+    g_array_append_val(kept, copy.effects[i]);
+  }
+  return true;
 }

@@ -7,6 +7,8 @@
 #ifndef COMMON_DOOR_MILTER_CHANGES_H
 #define COMMON_DOOR_MILTER_CHANGES_H
 
+#include <glib.h>
+
 #include "common/base/arena.h"
 #include "common/rules/program.h"
 #include "common/smtp/verdict.h"
@@ -47,6 +49,12 @@ typedef struct MilterMessage {
  * one header the later counts. Lives in the arena; texts of the message are borrowed.
  */
 const MilterChange *milter_changes(Arena *arena, const Effect *effects, size_t effect_count, const MilterMessage *message, size_t *count);
+
+/*
+ * Adds a verdict's effects on the message to those that are kept (of Effect) until it ends: each rule's header once, however many recipients
+ * it was said for; each of its mailboxes once. False: there were more than LIMIT_MESSAGE_EFFECTS.
+ */
+bool milter_keep_effects(GArray *kept, Arena *arena, const Verdict *verdict);
 
 /* What rules of these phases may do to a message. Observed ones do nothing. */
 EffectSet milter_effects(const Ruleset *ruleset, PhaseSet phases);

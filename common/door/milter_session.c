@@ -8,6 +8,8 @@
  * Which message an event belongs to is known without MAIL too, since MAIL may be declined: what follows an end, an abort, a refused DATA
  * or a MILTER_ACCEPT is the next message.
  */
+#include "common/door/milter_session.h"
+
 #include "common/base/limits.h"
 #include "common/door/milter_internal.h"
 
@@ -275,40 +277,8 @@ static void answer_effects_only(MilterSession *session, const Verdict *verdict) 
   answer_with(session, rest);
 }
 
-static bool names_mailbox(EffectKind kind) {
-  return kind == EFFECT_ADD_RECIPIENT || kind == EFFECT_REMOVE_RECIPIENT || kind == EFFECT_BCC_MESSAGE;
-}
-
-static bool is_kept(const MilterSession *session, const Effect *effect) {
-  for (guint i = 0; i < session->effects->len; i++) {
-    const Effect *kept = &g_array_index(session->effects, Effect, i);
-    if (kept->kind == effect->kind && slice_equal(kept->rule, effect->rule) &&
-        (!names_mailbox(effect->kind) || slice_equal(kept->as.address, effect->as.address))) {
-      return true;
-    }
-  }
-  return false;
-}
-
-/*
- * What the whole message gets at its end: each rule's header once, however many recipients it was said for; each of its mailboxes once.
- */
 static void keep_effects(MilterSession *session, const Verdict *verdict) {
-  Verdict copy = {0};
-  for (size_t i = 0; i < verdict->effect_count; i++) {
-    const Effect *effect = &verdict->effects[i];
-    if (!effect_is_whole_message(effect->kind) || is_kept(session, effect)) {
-      continue;
-    }
-    if (session->effects->len == LIMIT_MESSAGE_EFFECTS) {
-      session->has_too_much = true;
-      return;
-    }
-    if (copy.effects == NULL) {
-      copy = verdict_copy(session_message_arena(session->facts), verdict);
-    }
-    g_array_append_val(session->effects, copy.effects[i]);
-  }
+  session->has_too_much |= !milter_keep_effects(session->effects, session_message_arena(session->facts), verdict);
 }
 
 /* Putting a verdict to use, by phase */
@@ -724,8 +694,7 @@ static void on_header(MilterSession *session, const MilterEvent *event) {
 /* No rule waits for the body: the verdict at the end stands already, whatever comes. */
 static bool is_decided_early(MilterSession *session) {
   EvaluationOptions options = {.match_space = session->match_space};
-  Evaluation *evaluation =
-      evaluation_new(session->arena, session->plan->ruleset, PHASE_EOM, session->facts, session->variables, &options);
+  Evaluation *evaluation = evaluation_new(session->arena, session->plan->ruleset, PHASE_EOM, session->facts, session->variables, &options);
   return evaluation_run(evaluation) == EVALUATION_DECIDED; /* and comes again at the end: nothing of this is committed */
 }
 
@@ -743,8 +712,8 @@ static void on_end_of_header(MilterSession *session) {
 
 static void on_body(MilterSession *session, const MilterEvent *event) {
   enter_message(session, false);
-  bool wanted = is_judged(session) && message_refusal(session) == NULL &&
-                milter_content_body(&session->content, session->plan, event->body);
+  bool wanted =
+      is_judged(session) && message_refusal(session) == NULL && milter_content_body(&session->content, session->plan, event->body);
   session->result.action = wanted ? MILTER_CONTINUE : MILTER_SKIP;
 }
 

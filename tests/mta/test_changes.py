@@ -104,6 +104,7 @@ def story_recipients(site, mta):
     mta.wait_delivered("alice", mark)
     mta.wait_delivered("postmaster", mark)
     equal(who_has(mta, mark), ["alice", "postmaster"], "a recipient less")
+    lonely = deliver(site, "gone@rules.example", "bob@example.test")
     for sender in ("add@rules.example", "copy@rules.example"):
         mark = deliver(site, sender, "alice@example.test")
         mta.wait_delivered("alice", mark)
@@ -116,6 +117,7 @@ def story_recipients(site, mta):
     mta.wait_delivered("alice", mark)
     mta.wait_delivered("bob", mark)
     equal(who_has(mta, mark), ["alice", "bob"], "redirected to no address")
+    equal(who_has(mta, lonely), [], "nobody is left")
     wait_until(lambda: re.search("undone redirect message: is not user@domain: undone", site.milter.log()), "the log tells of it")
 
 

@@ -44,6 +44,52 @@ def is_served(daemon):
 # What is said
 
 
+def test_changes(folder):
+    """The calls that change a message, and that only what the rules may do is negotiated."""
+    rules = """
+at rcpt { [gone] remove recipient "{recipient}" if recipient == "gone@d.test" }
+at eom {
+    [subject] replace header "Subject" "new {sender}"
+    [hop] delete header "X-Hop" last
+    [stamp] append header "X-Stamp" "s"
+    [top] prepend header "X-Top" "t"
+    [copy] bcc message "copy@d.test"
+    [from] change sender <>
+    [hold] quarantine message "why"
+}
+"""
+    with milter(folder, rules) as daemon:
+        with MilterMta(daemon.listen) as mta:
+            mta.session()
+            equal([name for name in ("ADDHDRS", "CHGBODY", "ADDRCPT", "DELRCPT", "CHGHDRS", "QUARANTINE", "CHGFROM", "ADDRCPT_PAR") if mta.asked_action(name)],
+                  ["ADDHDRS", "ADDRCPT", "DELRCPT", "CHGHDRS", "QUARANTINE", "CHGFROM"])
+            for _ in range(2):
+                mta.mail("<a@c.test>")
+                for recipient in ("<x@d.test>", "<Gone@d.test>"):
+                    equal(said(mta.rcpt(recipient)), "continue")
+                mta.data()
+                headers = [("X-Hop", "1"), ("SUBJECT", "old"), ("x-hop", "2"), ("X-Other", "\xff")]
+                equal(mta.end(headers=headers).changes,
+                      [("change", 2, "X-Hop", ""), ("change", 1, "Subject", "new a@c.test"), ("not to", "<Gone@d.test>"), ("to", "<copy@d.test>"),
+                       ("add", "X-Stamp", "s"), ("insert", 0, "X-Top", "t"), ("from", "<>"), ("quarantine", "why")])
+            mta.mail("<b@c.test>")
+            mta.rcpt("<gone@d.test>")
+            mta.abort()
+            mta.mail("<b@c.test>")
+            mta.rcpt("<x@d.test>")
+            mta.data()
+            equal(mta.end(headers=[]).changes, [("add", "Subject", "new b@c.test"), ("to", "<copy@d.test>"), ("add", "X-Stamp", "s"),
+                                               ("insert", 0, "X-Top", "t"), ("from", "<>"), ("quarantine", "why")])
+    with milter(folder, 'at eom { [copy] bcc message "copy@d.test" if recipient_count < 3 }') as daemon:
+        with MilterMta(daemon.listen) as mta:
+            mta.session()
+            equal((mta.asked_action("ADDRCPT"), mta.asked_action("DELRCPT"), mta.asked_action("ADDHDRS"), mta.declined("L")), (True, False, False, True))
+        # An MTA that cannot: the message goes on without, and the log says so.
+        with MilterMta(daemon.listen, actions=0x100) as mta:
+            mta.session()
+            equal(said(mta.message("<a@c.test>", "<x@d.test>")[-1]), "continue")
+
+
 def test_reply_bytes(folder):
     rules = r"""
 at connect { [net] disconnect 421 4.3.2 "{client_address} is too much" if client_address == 192.0.2.66 }

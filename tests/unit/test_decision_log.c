@@ -107,6 +107,14 @@ START_TEST(test_effects_and_failures) {
       {.kind = EFFECT_LOG, .rule = SLICE_LITERAL("note"), .as.log_text = SLICE_LITERAL("hello")},
       {.kind = EFFECT_DELAY, .rule = SLICE_LITERAL("slow"), .as.delay_ms = 1500},
       {.kind = EFFECT_QUARANTINE_MESSAGE, .rule = SLICE_LITERAL("hold"), .as.why = SLICE_LITERAL("odd")},
+      {.kind = EFFECT_DELETE_HEADER, .rule = SLICE_LITERAL("del"), .as.header = {.name = SLICE_LITERAL("X-B"), .nth = HEADER_LAST}},
+      {.kind = EFFECT_REPLACE_HEADER, .rule = SLICE_LITERAL("rep"), .as.header = {SLICE_LITERAL("X-C"), SLICE_LITERAL("c"), 2}},
+      {.kind = EFFECT_CHANGE_SENDER, .rule = SLICE_LITERAL("null"), .as.address = SLICE_EMPTY},
+      {.kind = EFFECT_BCC_MESSAGE, .rule = SLICE_LITERAL("copy"), .as.address = SLICE_LITERAL("a@b.test")},
+      {.kind = EFFECT_FILTER_MESSAGE, .rule = SLICE_LITERAL("via"), .as.filter = SLICE_LITERAL("smtp:")},
+      {.kind = EFFECT_UNDONE,
+       .rule = SLICE_LITERAL("bad"),
+       .as.undone = {SLICE_LITERAL("bcc message"), SLICE_LITERAL("@\n"), "is no address"}},
       {.kind = EFFECT_OBSERVED,
        .rule = SLICE_LITERAL("try"),
        .as.observed = {OUTCOME_REJECT, {.code = 550, .enhanced = {5, 7, 1}, .lines = &text, .line_count = 1}, SLICE_LITERAL("reject")}},
@@ -120,6 +128,9 @@ START_TEST(test_effects_and_failures) {
   ck_assert_str_eq(line,
                    "session=s phase=rcpt outcome=pass door=policy failed=\"dnslist zen: SERVFAIL; dnslist two: timed out\" "
                    "effect=\"prepend_header X-A: b\\nc [stamp]\" effect=\"delay 1500ms [slow]\" effect=\"quarantine_message odd [hold]\" "
+                   "effect=\"delete_header X-B last [del]\" effect=\"replace_header X-C 2: c [rep]\" effect=\"change_sender <> [null]\" "
+                   "effect=\"bcc_message <a@b.test> [copy]\" effect=\"filter_message smtp: [via]\" "
+                   "effect=\"undone bcc message: is no address: @\\n [bad]\" "
                    "effect=\"observed reject: 550 5.7.1 would [try]\"");
 }
 END_TEST

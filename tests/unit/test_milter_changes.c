@@ -1,6 +1,7 @@
 /*
  * test_milter_changes.c: what effects on a message come to in calls of the milter protocol, and what a ruleset may need of them.
  */
+#include "common/base/limits.h"
 #include "common/door/milter_changes.h"
 #include "tests/unit/rules_fixture.h"
 #include "tests/unit/unit.h"
@@ -113,6 +114,28 @@ START_TEST(many_headers_of_a_name) {
 }
 END_TEST
 
+START_TEST(only_so_many_are_kept) {
+  g_autoptr(GArray) kept = g_array_new(FALSE, FALSE, sizeof(Effect));
+  g_autoptr(Arena) arena = arena_new(0);
+  char address[32];
+  Effect effects[] = {{.kind = EFFECT_REMOVE_RECIPIENT, .rule = SLICE_LITERAL("a")},
+                      {.kind = EFFECT_APPEND_HEADER, .rule = SLICE_LITERAL("b"), .as.header = {SLICE_LITERAL("X"), SLICE_LITERAL("x")}},
+                      {.kind = EFFECT_LOG, .rule = SLICE_LITERAL("c")}};
+  Verdict verdict = {.outcome = OUTCOME_PASS, .effects = effects, .effect_count = G_N_ELEMENTS(effects)};
+  for (int i = 1; i < LIMIT_MESSAGE_EFFECTS; i++) {
+    (void)g_snprintf(address, sizeof address, "a%d@b.test", i);
+    effects[0].as.address = slice_from(address);
+    ck_assert(milter_keep_effects(kept, arena, &verdict));
+    ck_assert(milter_keep_effects(kept, arena, &verdict));
+  }
+  ck_assert_uint_eq(kept->len, LIMIT_MESSAGE_EFFECTS); /* the header once */
+  ck_assert(slice_equal(g_array_index(kept, Effect, 0).as.address, SLICE_LITERAL("a1@b.test")));
+  ck_assert(milter_keep_effects(kept, arena, &verdict));
+  effects[0].as.address = SLICE_LITERAL("one@too.many");
+  ck_assert(!milter_keep_effects(kept, arena, &verdict));
+}
+END_TEST
+
 START_TEST(a_ruleset_tells_what_it_may_need) {
   Fixture *fixture = fixture_new(
       "at rcpt {\n[a] observe delete header \"X-Observed\"\n[b] delete header \"X-A\" if sender == <>\n"
@@ -143,6 +166,7 @@ END_TEST
 static void add_tests(TCase *tests) {
   tcase_add_loop_test(tests, effects_become_changes, 0, G_N_ELEMENTS(cases));
   tcase_add_test(tests, many_headers_of_a_name);
+  tcase_add_test(tests, only_so_many_are_kept);
   tcase_add_test(tests, a_ruleset_tells_what_it_may_need);
 }
 

@@ -1,6 +1,7 @@
 /*
  * test_milter_session.c: the milter door's state machine, as stories.
  */
+#include "common/base/limits.h"
 #include "tests/unit/milter_story.h"
 
 #define START "connect 192.0.2.1 mail.example.org\nhelo mail.example.org\n"
@@ -244,6 +245,20 @@ START_TEST(a_story_is_told) {
 }
 END_TEST
 
+/* Rather than to leave some of them out the message is sent away; the next one is an ordinary one. */
+START_TEST(too_many_changes) {
+  g_autoptr(GString) steps = g_string_new(START "mail <a@b.test>\n");
+  for (int i = 0; i <= LIMIT_MESSAGE_EFFECTS; i++) {
+    g_string_append_printf(steps, "rcpt <%d@c.test>\n", i);
+  }
+  g_string_append(steps, "eom => tempfail 451 4.3.0 \"too many changes of one message\"\n"
+                         "mail <a@b.test>\nrcpt <c@c.test>\neom => continue to <c@d.test>");
+  Story story = {
+      .name = "too many changes", .rules = "at rcpt { [copy] bcc message \"{recipient.localpart}@d.test\" }", .steps = steps->str};
+  story_tell(&story);
+}
+END_TEST
+
 START_TEST(parameters_in_the_first_argument) {
   static const Story story = {.name = "argv[0]", .rules = "at rcpt { [f] reject \"{sender} {size} {recipient}\" }"};
   g_autoptr(Registry) registry = story_registry();
@@ -295,6 +310,7 @@ END_TEST
 
 static void add_tests(TCase *tests) {
   tcase_add_loop_test(tests, a_story_is_told, 0, (int)G_N_ELEMENTS(stories));
+  tcase_add_test(tests, too_many_changes);
   tcase_add_test(tests, parameters_in_the_first_argument);
   tcase_add_test(tests, the_deadline_makes_unknowns);
 }

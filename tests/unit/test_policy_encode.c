@@ -116,10 +116,34 @@ START_TEST(test_effects) {
   assert_action(&pass, &hold, false, "HOLD looks odd");
   hold.as.why = SLICE_EMPTY;
   assert_action(&pass, &hold, false, "HOLD");
+  Effect bcc = {.kind = EFFECT_BCC_MESSAGE, .as.address = SLICE_LITERAL("a@b.test")};
+  assert_action(&pass, &bcc, false, "BCC a@b.test");
+  Effect redirect = {.kind = EFFECT_REDIRECT_MESSAGE, .as.address = SLICE_LITERAL("\"a b\"@b.test")};
+  assert_action(&accept, &redirect, true, "REDIRECT \"a b\"@b.test");
+  Effect filter = {.kind = EFFECT_FILTER_MESSAGE, .as.filter = SLICE_LITERAL("smtp:[127.0.0.1]:25")};
+  assert_action(&pass, &filter, false, "FILTER smtp:[127.0.0.1]:25");
   /* a refusal says nothing else */
   static const Slice no = SLICE_LITERAL("no");
   Verdict reject = refusal(OUTCOME_REJECT, 550, (EnhancedCode){5, 7, 1}, &no, 1);
   assert_action(&reject, &plain, false, "550 5.7.1 no");
+}
+END_TEST
+
+/* What goes where is said whole or not at all; what the protocol has no word for is left out. */
+START_TEST(test_effects_that_are_not_said) {
+  Verdict pass = {.outcome = OUTCOME_PASS};
+  Effect forged = {.kind = EFFECT_REDIRECT_MESSAGE, .as.address = SLICE_LITERAL("a@b.test\n\naction=OK")};
+  assert_action(&pass, &forged, false, "DUNNO");
+  Effect garbled = {.kind = EFFECT_BCC_MESSAGE, .as.address = SLICE_LITERAL("\377@b.test")};
+  assert_action(&pass, &garbled, false, "DUNNO");
+  Effect empty = {.kind = EFFECT_FILTER_MESSAGE, .as.filter = SLICE_EMPTY};
+  assert_action(&pass, &empty, false, "DUNNO");
+  static const EffectKind wordless[] = {EFFECT_APPEND_HEADER,    EFFECT_REPLACE_HEADER, EFFECT_DELETE_HEADER, EFFECT_ADD_RECIPIENT,
+                                        EFFECT_REMOVE_RECIPIENT, EFFECT_CHANGE_SENDER,  EFFECT_UNDONE};
+  for (size_t i = 0; i < G_N_ELEMENTS(wordless); i++) {
+    Effect effect = {.kind = wordless[i]};
+    assert_action(&pass, &effect, false, "DUNNO");
+  }
 }
 END_TEST
 
@@ -148,6 +172,7 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, test_never_without_text);
   tcase_add_test(tests, test_cut_between_characters);
   tcase_add_test(tests, test_effects);
+  tcase_add_test(tests, test_effects_that_are_not_said);
   tcase_add_test(tests, test_header_value_is_cut);
   tcase_add_test(tests, test_discard);
 }

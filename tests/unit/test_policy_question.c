@@ -219,6 +219,65 @@ START_TEST(test_effects_once_a_message) {
 }
 END_TEST
 
+/* REDIRECT, BCC and FILTER as headers: once a message, one in an answer; a copy to each address. Not where Postfix leaves them alone. */
+START_TEST(test_changes) {
+  rules(
+      "at rcpt {\n[f] filter message \"smtp:\"\n[c] bcc message \"{recipient.localpart}@copy.test\"\n[s] append header \"X\" \"x\"\n}\n"
+      "at data { [r] redirect message \"r@d.test\" }\nat eom { [b] bcc message \"big@d.test\"\n[p] prepend header \"X\" \"late\" }\n"
+      "at vrfy { reject \"vrfy\" }");
+  expect("RCPT", TO("a@d.test", "9.1"), "FILTER smtp:");
+  expect("RCPT", TO("b@d.test", "9.1"), "BCC b@copy.test");
+  expect("RCPT", TO("b@d.test", "9.1"), "DUNNO");
+  expect("RCPT", TO("a@d.test", "9.1"), "BCC a@copy.test");
+  expect("DATA", MAIL "instance=9.1\n", "REDIRECT r@d.test");
+  expect("END-OF-MESSAGE", MAIL "instance=9.1\n", "BCC big@d.test");
+  expect("END-OF-MESSAGE", MAIL "instance=9.1\n", "DUNNO");
+  expect("RCPT", TO("a@d.test", "9.2"), "FILTER smtp:");
+}
+END_TEST
+
+static const char sent_away[] = "452 4.5.3 one group of recipients a message: send this one in a message of its own";
+
+/* A message's group is that of its first accepted recipient; nobody is sent away twice. */
+START_TEST(test_groups) {
+  rules(
+      "at connect { [c] reject \"connect\" if client_address == 203.0.113.9 }\n"
+      "at rcpt {\n[full] tempfail 452 4.2.2 \"full\" if recipient.localpart == \"full\"\n[g] group recipients by recipient.domain\n"
+      "[no] reject \"no\" if recipient.localpart == \"no\"\n}\nat data { pass }");
+  expect("RCPT", TO("full@z.test", "8.1"), "452 4.2.2 full");
+  expect("RCPT", TO("no@z.test", "8.1"), "550 5.7.1 no");
+  expect("RCPT", TO("a@d.test", "8.1"), "DUNNO");
+  expect("RCPT", TO("b@z.test", "8.1"), sent_away);
+  expect("DATA", MAIL "instance=8.1\n", "DUNNO");
+  expect("RCPT", TO("b@D.test", "8.1"), "DUNNO");
+  expect("RCPT", TO("B@z.test", "8.1"), "DUNNO");
+  expect("RCPT", TO("c@z.test", "8.1"), sent_away);
+  expect("RCPT", TO("b@z.test", "8.2"), "DUNNO"); /* another message */
+  expect("RCPT", TO("a@d.test", "8.2"), sent_away);
+  /* a refusal before the rcpt rules leaves what is known */
+  expect("RCPT", "client_address=203.0.113.9\nsender=a@b.test\nrecipient=q@q.test\ninstance=8.2\n", "550 5.7.1 connect");
+  expect("RCPT", TO("a@d.test", "8.2"), "DUNNO");
+  expect("RCPT", TO("e@d.test", "8.2"), sent_away);
+  /* without an instance there is no message to be of */
+  expect("RCPT", MAIL "recipient=a@d.test\n", "DUNNO");
+  expect("RCPT", MAIL "recipient=b@z.test\n", "DUNNO");
+}
+END_TEST
+
+/* Only so many are remembered; a further one is sent away each time. */
+START_TEST(test_groups_are_bounded) {
+  rules("at rcpt { [g] group recipients by recipient.domain }");
+  expect("RCPT", TO("a@d.test", "8.3"), "DUNNO");
+  char attributes[256];
+  for (int i = 0; i <= LIMIT_GROUP_TOLD; i++) {
+    (void)snprintf(attributes, sizeof attributes, MAIL "recipient=a%d@z.test\ninstance=8.3\n", i);
+    expect("RCPT", attributes, sent_away);
+  }
+  expect("RCPT", attributes, sent_away);
+  expect("RCPT", TO("a0@z.test", "8.3"), "DUNNO");
+}
+END_TEST
+
 START_TEST(test_without_instance) {
   rules("at mail { [first] prepend header \"X-One\" \"1\" }\n");
   expect("MAIL", MAIL, "PREPEND X-One: 1");
@@ -350,9 +409,10 @@ END_TEST
 
 /* `recipients` at data and eom: those that passed at rcpt, where their number is Postfix's. */
 START_TEST(test_recipients) {
-  rules("at rcpt { [no] reject 550 5.1.1 \"no\" if recipient.localpart == \"no\" }\n"
-        "at data { [all] reject 554 5.7.1 \"{recipients}\" if all recipients has (recipient.domain == \"d.test\") }\n"
-        "at eom { [known] reject 554 5.7.1 \"known\" if recipients is set }\n");
+  rules(
+      "at rcpt { [no] reject 550 5.1.1 \"no\" if recipient.localpart == \"no\" }\n"
+      "at data { [all] reject 554 5.7.1 \"{recipients}\" if all recipients has (recipient.domain == \"d.test\") }\n"
+      "at eom { [known] reject 554 5.7.1 \"known\" if recipients is set }\n");
   expect("DATA", MAIL "recipient=only@d.test\nrecipient_count=1\ninstance=1.0\n", "554 5.7.1 only@d.test");
   expect("RCPT", TO("One@D.test", "1.1"), "DUNNO");
   expect("DATA", COUNTED("1", "1.1"), "554 5.7.1 One@d.test");
@@ -370,7 +430,8 @@ START_TEST(test_recipients) {
   expect("DATA", COUNTED("0", "1.1"), "DUNNO");
   PolicyQuestion *question = ask("DATA", COUNTED("2", "1.1"));
   const Failure *failure = policy_question_verdict(question)->failures;
-  ck_assert(slice_equal(failure->lookup, SLICE_LITERAL("recipients")) && slice_equal(failure->reason, SLICE_LITERAL("not all recipients are known")));
+  ck_assert(slice_equal(failure->lookup, SLICE_LITERAL("recipients")) &&
+            slice_equal(failure->reason, SLICE_LITERAL("not all recipients are known")));
 }
 END_TEST
 
@@ -408,6 +469,9 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, test_held_refusals);
   tcase_add_test(tests, test_spared_message_goes_on);
   tcase_add_test(tests, test_effects_once_a_message);
+  tcase_add_test(tests, test_changes);
+  tcase_add_test(tests, test_groups);
+  tcase_add_test(tests, test_groups_are_bounded);
   tcase_add_test(tests, test_without_instance);
   tcase_add_test(tests, test_discard_and_hold);
   tcase_add_test(tests, test_owned);
