@@ -91,8 +91,6 @@ static DelayReject delay_reject(const Config *config) {
 
 /* Strings of a configuration live until the daemon stops, reloaded or not. */
 static MilterOptions session_options(const Filter *filter) {
-  const PhaseSet policys = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_HELO) | PHASE_BIT(PHASE_MAIL) | PHASE_BIT(PHASE_RCPT) |
-                           PHASE_BIT(PHASE_VRFY) | PHASE_BIT(PHASE_ETRN);
   const Config *config = daemon_config(filter->daemon);
   size_t count;
   Listener *const *listeners = daemon_listeners(filter->daemon, &count);
@@ -100,7 +98,7 @@ static MilterOptions session_options(const Filter *filter) {
       .delay_reject = delay_reject(config),
       .server_name = config->server_name,
       .service = count > 0 ? listener_service(listeners[0]) : config->service,
-      .owned = config->policy_enabled ? PHASES_ALL & (PhaseSet)~policys : PHASES_ALL,
+      .owned = config_owned_phases(config, DOOR_MILTER),
       .clock = daemon_clock(filter->daemon),
       .message = {.memory = config->message_memory, .body_text = config->body_limit},
   };

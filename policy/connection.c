@@ -76,7 +76,7 @@ static void question_end(Connection *connection) {
     connection->box = NULL;
   }
   if (connection->work != NULL) {
-    connection->question = NULL;
+    connection->asked = (Asked){.any = NULL};
     arena_reset(connection->work->arena);
     server_give_work(connection->server, connection->work);
     connection->work = NULL;
@@ -141,28 +141,19 @@ static void on_delay_over(uv_timer_t *timer) {
   }
 }
 
-/* The instance; where Postfix gives none, the client's end of the connection. */
-static const char *session_id(Connection *connection) {
-  Arena *arena = connection->work->arena;
-  const Slice *attributes = connection->request.attributes;
-  if (attributes[FACT_INSTANCE].length > 0) {
-    return slice_to_string(arena, attributes[FACT_INSTANCE]);
-  }
-  return arena_printf(arena, "%.*s:%.*s", SLICE_ARGS(attributes[FACT_CLIENT_ADDRESS]), SLICE_ARGS(attributes[FACT_CLIENT_PORT]));
-}
-
 static uint64_t elapsed(const Connection *connection) {
   return uv_now(&connection->server->loop) - connection->asked_at;
 }
 
 static void question_decided(Connection *connection) {
   const Config *config = daemon_config(connection->server->daemon);
-  const Verdict *verdict = policy_question_verdict(connection->question);
+  const Protocol *protocol = connection->port->protocol;
+  const Verdict *verdict = protocol->verdict(connection->asked);
   if (decision_is_logged(config, verdict)) {
-    log_decision(config, connection->work->session, session_id(connection), verdict);
+    log_decision(config, connection->work->sessions[protocol->door], protocol->session_id(connection), verdict);
   }
-  connection->answer = policy_question_bytes(connection->question);
-  int64_t delay = policy_question_delay_ms(connection->question);
+  connection->answer = protocol->bytes(connection->asked);
+  int64_t delay = protocol->delay_ms(connection->asked);
   int64_t left = (int64_t)config->deadline_ms - (int64_t)elapsed(connection);
   delay = MIN(delay, MAX(left, 0));
   if (delay > 0) {
@@ -196,7 +187,7 @@ static bool take_answers(Connection *connection) {
   Question *asked;
   Answer *answer;
   while (connection->box != NULL && answer_box_take(connection->box, &asked, &answer)) {
-    policy_question_answer(connection->question, asked, answer);
+    connection->port->protocol->take(connection->asked, asked, answer);
     question_unref(asked);
     answer_unref(answer);
     any = true;
@@ -206,7 +197,7 @@ static bool take_answers(Connection *connection) {
 
 static void ask_wanted(Connection *connection) {
   size_t count = 0;
-  Question *const *wanted = policy_question_wanted(connection->question, &count);
+  Question *const *wanted = connection->port->protocol->wanted(connection->asked, &count);
   if (connection->box == NULL) {
     connection->box = answer_box_new(on_answer, connection);
   }
@@ -217,7 +208,7 @@ static void ask_wanted(Connection *connection) {
 
 /* Runs the question as far as it goes: to its verdict, or until only look-ups that are out can help. */
 static void question_advance(Connection *connection) {
-  while (policy_question_run(connection->question) == EVALUATION_WAITS) {
+  while (connection->port->protocol->run(connection->asked) == EVALUATION_WAITS) {
     ask_wanted(connection);
     if (take_answers(connection)) {
       continue; /* from the cache */
@@ -248,7 +239,7 @@ static void question_go_on(Connection *connection) {
 static void on_deadline(uv_timer_t *timer) {
   Connection *connection = timer->data;
   connection->server->counts.expired++;
-  policy_question_expire(connection->question, "no answer before the deadline");
+  connection->port->protocol->expire(connection->asked, "no answer before the deadline");
   question_go_on(connection);
 }
 
@@ -260,22 +251,15 @@ void connection_answered(Connection *connection) {
 
 static void question_begin(Connection *connection) {
   Server *server = connection->server;
-  const Config *config = daemon_config(server->daemon);
-  Work *work = server_take_work(server);
-  PolicyOptions options = {
-      .accept_is_ok = config->accept_is_ok,
-      .server_name = config->server_name,
-      .service = listener_service(connection->port->listener),
-      .deadline_ms = config->deadline_ms,
-      .owned = server->owned,
-      .match_space = work->match_space,
-  };
   server->counts.questions++;
   connection->asked_at = uv_now(&server->loop);
-  connection->work = work;
-  connection->question = policy_question_new(work->arena, server_ruleset(server), work->session, &work->variables, server->memory,
-                                             &connection->request, &options, daemon_clock(server->daemon));
-  question_advance(connection);
+  connection->work = server_take_work(server);
+  connection->asked = connection->port->protocol->ask(connection, &connection->answer);
+  if (connection->asked.any != NULL) {
+    question_advance(connection);
+  } else {
+    send_answer(connection);
+  }
 }
 
 /* ---- Reading ---- */
@@ -296,18 +280,18 @@ static void process(Connection *connection) {
     const char *problem = NULL;
     Slice excerpt = SLICE_EMPTY;
     Slice bytes = slice_make(connection->buffer + connection->start, connection->end - connection->start);
-    switch (policy_parse(&connection->parser, bytes, &connection->request, &used, &problem, &excerpt)) {
-      case POLICY_PARSE_MORE:
+    switch (connection->port->protocol->parse(&connection->request, bytes, &used, &problem, &excerpt)) {
+      case REQUEST_MORE:
         if (connection->server->stopping) {
           connection_close(connection);
         } else if (bytes.length == 0 && connection->buffer != NULL) {
           buffer_release(connection);
         }
         return;
-      case POLICY_PARSE_MALFORMED:
+      case REQUEST_MALFORMED:
         malformed(connection, problem, excerpt);
         return;
-      case POLICY_PARSE_REQUEST:
+      case REQUEST_READ:
         connection->start += used;
         question_begin(connection);
         break;

@@ -1,5 +1,5 @@
 /*
- * connection.h: one connection of Postfix: bytes in, questions asked, answers out, in order. Confined to the server's loop.
+ * connection.h: one connection of a mail server: bytes in, questions asked, answers out, in order. Confined to the server's loop.
  */
 #ifndef POLICY_CONNECTION_H
 #define POLICY_CONNECTION_H
@@ -34,11 +34,10 @@ struct Connection {
   /* Bytes that were read and not used yet: buffer[start..end). */
   char *buffer;
   size_t capacity, start, end;
-  PolicyParser parser;
-  PolicyRequest request; /* the one that is read or answered */
+  Request request; /* of the port's protocol: the one that is read or answered */
   /* The question that is answered. */
   Work *work;
-  PolicyQuestion *question;
+  Asked asked;
   AnswerBox *box; /* made when it has to wait */
   /* What the peer did not take at once. */
   uv_write_t write;

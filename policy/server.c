@@ -35,7 +35,8 @@ Ruleset *server_ruleset(Server *server) {
 
 static void work_free(Work *work) {
   variables_free(work->variables);
-  session_free(work->session);
+  session_free(work->sessions[DOOR_POLICY]);
+  session_free(work->sessions[DOOR_SOCKETMAP]);
   match_space_free(work->match_space);
   arena_free(work->arena);
   g_free(work);
@@ -50,7 +51,8 @@ Work *server_take_work(Server *server) {
   }
   work = g_new0(Work, 1);
   work->arena = arena_new(WORK_ARENA);
-  work->session = session_new(DOOR_POLICY);
+  work->sessions[DOOR_POLICY] = session_new(DOOR_POLICY);
+  work->sessions[DOOR_SOCKETMAP] = session_new(DOOR_SOCKETMAP);
   work->match_space = match_space_new();
   return work;
 }
@@ -244,6 +246,7 @@ static void on_sweep(uv_timer_t *timer) {
 static bool port_open(Server *server, Port *port, const Listener *listener) {
   port->server = server;
   port->listener = listener;
+  port->protocol = protocol_of(listener_door(listener));
   int fd = fcntl(listener_fd(listener), F_DUPFD_CLOEXEC, 0);
   if (fd < 0) {
     return false;
@@ -286,7 +289,8 @@ static void signal_start(Server *server, uv_signal_t *handle, int number) {
 
 static void server_init(Server *server, Daemon *daemon) {
   server->daemon = daemon;
-  server->owned = config_owned_phases(daemon_config(daemon), DOOR_POLICY);
+  server->owned[DOOR_POLICY] = config_owned_phases(daemon_config(daemon), DOOR_POLICY);
+  server->owned[DOOR_SOCKETMAP] = config_owned_phases(daemon_config(daemon), DOOR_SOCKETMAP);
   server->memory = policy_memory_new(daemon_clock(daemon));
   (void)pthread_mutex_init(&server->lock, NULL);
   int result = uv_loop_init(&server->loop);

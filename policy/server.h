@@ -9,17 +9,17 @@
 
 #include "common/door/policy.h"
 #include "common/service/daemon.h"
+#include "policy/protocol.h"
 
 typedef struct Server Server;
-typedef struct Connection Connection;
 typedef struct Work Work;
 
 /* What a question needs while it is answered: taken from the server when a request begins, given back when its answer is out. */
 struct Work {
   Work *next; /* in the server's pool */
   Arena *arena;
-  Session *session;
-  Variables *variables; /* NULL at first; of the ruleset used last */
+  Session *sessions[DOOR_COUNT]; /* of the doors that this daemon has */
+  Variables *variables;          /* NULL at first; of the ruleset used last */
   MatchSpace *match_space;
 };
 
@@ -37,7 +37,7 @@ struct Server {
   Daemon *daemon;
   PolicyMemory *memory;
   Ruleset *ruleset; /* a reference to what was in force when it was last looked at; NULL at first */
-  PhaseSet owned;
+  PhaseSet owned[DOOR_COUNT];
   struct Port *ports; /* one a listener */
   size_t port_count;
   uv_signal_t hup, term, interrupt;
@@ -65,6 +65,7 @@ typedef struct Port {
   } handle;
   Server *server;
   const Listener *listener;
+  const Protocol *protocol;
 } Port;
 
 /* Serves until SIGTERM or SIGINT; false when it could not begin (told to the log). */

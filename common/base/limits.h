@@ -24,11 +24,16 @@ enum {
   LIMIT_POLICY_REQUEST = 64 * 1024,
   LIMIT_POLICY_ATTRIBUTES = 128,
 
+  /* Socket maps */
+  LIMIT_SOCKETMAP_REQUEST = 4096,
+  LIMIT_SOCKETMAP_KEY = 1000, /* a longer one may have been cut: Sendmail's buffer has 1024 bytes */
+
   /* Replies */
   LIMIT_REPLY_LINES = 32,  /* libmilter's smfi_setmlreply */
   LIMIT_REPLY_TEXT = 980,  /* libmilter's limit for one line */
   LIMIT_REPLY_BYTES = 12288, /* all lines: a process of Sendmail 8.17 hangs on a milter's reply of some 16 KiB */
   LIMIT_POLICY_TEXT = 980, /* as through the milter: Postfix sends a line of any length */
+  LIMIT_SOCKETMAP_TEXT = 220, /* code and text are one token of Sendmail's, of at most 256 bytes */
   LIMIT_HEADER_VALUE = 2048,
 
   /* Changes of a message */

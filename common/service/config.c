@@ -49,6 +49,7 @@ typedef struct Flags {
   const char *config_path;
   const char *values[FLAG_COUNT]; /* of RULES, RESOLVER, USER */
   GPtrArray *listen;
+  GPtrArray *socketmap;
   bool foreground, check, version, help;
 } Flags;
 
@@ -162,6 +163,9 @@ static bool flag_take(Flags *parsed, FlagSymbol symbol, const char *value) {
       return true;
     case FLAG_LISTEN:
       g_ptr_array_add(parsed->listen, g_strdup(value));
+      return true;
+    case FLAG_SOCKETMAP:
+      g_ptr_array_add(parsed->socketmap, g_strdup(value));
       return true;
     case FLAG_RULES:
     case FLAG_RESOLVER:
@@ -423,17 +427,19 @@ static bool parse_doors(const ConfigSetting *setting, const char *text, Config *
   g_auto(GStrv) words = split_words(text);
   for (size_t i = 0; words[i] != NULL; i++) {
     if (!word_is_choice(setting, words[i])) {
-      return setting_bad(setting, text, "policy, milter or both", error);
+      return setting_bad(setting, text, "some of policy, milter and socketmap", error);
     }
     config->policy_enabled |= strcmp(words[i], "policy") == 0;
     config->milter_enabled |= strcmp(words[i], "milter") == 0;
+    config->socketmap_enabled |= strcmp(words[i], "socketmap") == 0;
   }
-  bool own = config->daemon == DAEMON_POLICY ? config->policy_enabled : config->milter_enabled;
+  bool own = config->daemon == DAEMON_POLICY ? config->policy_enabled || config->socketmap_enabled : config->milter_enabled;
   if (words[0] != NULL && !own) {
     return config_fail(error, "[%s] %s = %s: %s is started, but its door is not listed", setting->group, setting->key, text,
                        daemon_kind_program(config->daemon));
   }
-  config->policy_enabled |= config->daemon == DAEMON_POLICY;
+  config->doors_named = words[0] != NULL;
+  config->policy_enabled |= !config->doors_named && config->daemon == DAEMON_POLICY;
   config->milter_enabled |= config->daemon == DAEMON_MILTER;
   return true;
 }
@@ -461,8 +467,9 @@ static void field_text(char **field, const char *text) {
 
 static bool field_listen(const ConfigSetting *setting, const char *text, Config *config, GError **error) {
   g_strfreev(config->listen);
-  config->listen = split_words(text);
-  if (config->listen[0] == NULL) {
+  bool unused = config->daemon == DAEMON_POLICY && !config->policy_enabled;
+  config->listen = split_words(unused ? "" : text);
+  if (config->listen[0] == NULL && !unused) {
     return setting_bad(setting, text, "at least one socket", error);
   }
   if (config->daemon == DAEMON_MILTER && config->listen[1] != NULL) {
@@ -470,6 +477,23 @@ static bool field_listen(const ConfigSetting *setting, const char *text, Config 
   }
   for (size_t i = 0; config->listen[i] != NULL; i++) {
     if (!listener_check_address(config->listen[i], error)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* A door that is listed has a socket, and one that is not has none. */
+static bool field_socketmap_listen(const ConfigSetting *setting, const char *text, Config *config, GError **error) {
+  g_strfreev(config->socketmap_listen);
+  config->socketmap_listen = split_words(*text == '\0' && config->socketmap_enabled ? "unix:/run/mailreeve/socketmap" : text);
+  bool any = config->socketmap_listen[0] != NULL;
+  if (any && config->doors_named && !config->socketmap_enabled) {
+    return config_fail(error, "[%s] %s = %s: [mailreeve] doors does not list socketmap", setting->group, setting->key, text);
+  }
+  config->socketmap_enabled |= any;
+  for (size_t i = 0; config->socketmap_listen[i] != NULL; i++) {
+    if (!listener_check_address(config->socketmap_listen[i], error)) {
       return false;
     }
   }
@@ -505,6 +529,8 @@ static bool setting_apply(SettingField field, const char *text, Config *config, 
     case FIELD_policy_listen:
     case FIELD_milter_listen:
       return field_listen(setting, text, config, error);
+    case FIELD_policy_socketmap_listen:
+      return field_socketmap_listen(setting, text, config, error);
     case FIELD_policy_service:
     case FIELD_milter_service:
       field_text(&config->service, text);
@@ -545,10 +571,13 @@ static bool setting_apply(SettingField field, const char *text, Config *config, 
 /* The text of a row: from the flags, else the file, else its default. Transfer full. */
 static char *setting_text(SettingField field, const Flags *parsed, char *texts[]) {
   const ConfigSetting *setting = &settings[field];
-  if (strcmp(setting->flag, "--listen") == 0 && parsed->listen->len > 0) {
+  const GPtrArray *several = strcmp(setting->flag, "--listen") == 0      ? parsed->listen
+                             : strcmp(setting->flag, "--socketmap") == 0 ? parsed->socketmap
+                                                                         : NULL;
+  if (several != NULL && several->len > 0) {
     g_autoptr(GString) joined = g_string_new(NULL);
-    for (guint i = 0; i < parsed->listen->len; i++) {
-      g_string_append_printf(joined, "%s%s", i ? " " : "", (const char *)parsed->listen->pdata[i]);
+    for (guint i = 0; i < several->len; i++) {
+      g_string_append_printf(joined, "%s%s", i ? " " : "", (const char *)several->pdata[i]);
     }
     return g_string_free(g_steal_pointer(&joined), FALSE);
   }
@@ -609,7 +638,8 @@ ConfigResult config_read(DaemonKind daemon, int argc, char **argv, Config **conf
   (void)argc; /* argv ends in NULL */
   g_autoptr(GError) error = NULL;
   g_autoptr(GPtrArray) listen = g_ptr_array_new_with_free_func(g_free);
-  Flags parsed = {.listen = listen};
+  g_autoptr(GPtrArray) socketmap = g_ptr_array_new_with_free_func(g_free);
+  Flags parsed = {.listen = listen, .socketmap = socketmap};
   if (!flags_parse(&parsed, argv, &error)) {
     (void)fprintf(stderr, "%s: %s\n", daemon_kind_program(daemon), error->message);
     return CONFIG_EXIT_USAGE;
@@ -632,7 +662,8 @@ ConfigResult config_read(DaemonKind daemon, int argc, char **argv, Config **conf
 
 Config *config_reread(const Config *config, GError **error) {
   g_autoptr(GPtrArray) listen = g_ptr_array_new_with_free_func(g_free);
-  Flags parsed = {.listen = listen};
+  g_autoptr(GPtrArray) socketmap = g_ptr_array_new_with_free_func(g_free);
+  Flags parsed = {.listen = listen, .socketmap = socketmap};
   if (!flags_parse(&parsed, config->arguments, error)) {
     return NULL;
   }
@@ -649,11 +680,13 @@ char *config_needs_restart(const Config *old, const Config *new_config) {
     bool differs;
   } rows[] = {
       {"listen", lists_differ(old->listen, new_config->listen)},
+      {"socketmap_listen", lists_differ(old->socketmap_listen, new_config->socketmap_listen)},
       {"user", g_strcmp0(old->user, new_config->user) != 0},
       {"resolver", g_strcmp0(old->resolver, new_config->resolver) != 0},
       {"socket_mode", old->socket_mode != new_config->socket_mode},
       {"socket_group", g_strcmp0(old->socket_group, new_config->socket_group) != 0},
-      {"doors", old->policy_enabled != new_config->policy_enabled || old->milter_enabled != new_config->milter_enabled},
+      {"doors", old->policy_enabled != new_config->policy_enabled || old->milter_enabled != new_config->milter_enabled ||
+                    old->socketmap_enabled != new_config->socketmap_enabled},
       {"log", old->log_stderr != new_config->log_stderr},
   };
   g_autoptr(GString) names = g_string_new(NULL);
@@ -668,14 +701,14 @@ char *config_needs_restart(const Config *old, const Config *new_config) {
 PhaseSet config_owned_phases(const Config *config, Door door) {
   const PhaseSet policy = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(PHASE_HELO) | PHASE_BIT(PHASE_MAIL) | PHASE_BIT(PHASE_RCPT) |
                           PHASE_BIT(PHASE_VRFY) | PHASE_BIT(PHASE_ETRN);
-  if (!config->policy_enabled || !config->milter_enabled) {
-    return PHASES_ALL;
-  }
   switch (door) {
     case DOOR_POLICY:
-      return policy;
+      return config->milter_enabled ? policy : PHASES_ALL;
     case DOOR_MILTER:
-      return PHASES_ALL & (PhaseSet)~policy;
+      /* With Sendmail alone socket maps tell of more unknown commands, and answer them as well. */
+      return config->policy_enabled      ? PHASES_ALL & (PhaseSet)~policy
+             : config->socketmap_enabled ? PHASES_ALL & (PhaseSet)~PHASE_BIT(PHASE_UNKNOWN)
+                                         : PHASES_ALL;
     case DOOR_SOCKETMAP:
       return PHASES_ALL; /* no other door answers its MTA at its phases */
     case DOOR_COUNT:
@@ -691,6 +724,7 @@ void config_free(Config *config) {
   g_free(config->config_path);
   g_free(config->rules_path);
   g_strfreev(config->listen);
+  g_strfreev(config->socketmap_listen);
   g_free(config->service);
   g_free(config->resolver);
   g_free(config->user);

@@ -30,6 +30,7 @@ typedef struct Config {
   char *config_path; /* NULL: none */
   char *rules_path;
   char **listen;      /* "unix:PATH" | "inet:HOST:PORT", each with an optional ",service=NAME"; NULL-terminated */
+  char **socketmap_listen; /* policy: the same, for socket maps; may be empty */
   char *service;      /* fact `service` of listeners that name none; NULL */
   char *resolver;     /* HOST@PORT; NULL: resolv.conf */
   char *user;         /* drop to; NULL when not started as root */
@@ -46,7 +47,8 @@ typedef struct Config {
   bool accept_is_ok;                   /* policy */
   char *delay_reject;                  /* milter: "no" | "mail" | "rcpt" */
   size_t message_memory, body_limit;   /* milter */
-  bool policy_enabled, milter_enabled; /* which doors are in use: facts and actions are checked against them; phase ownership */
+  bool policy_enabled, milter_enabled, socketmap_enabled; /* which doors are in use: facts and actions are checked against them; phase ownership */
+  bool doors_named;                    /* the setting says them */
   char **arguments;                    /* the command line, kept for config_reread */
 } Config;
 
@@ -62,7 +64,7 @@ void config_free(Config *config);
 
 /*
  * The phases that a door answers: where both are in use the policy door owns connect helo mail rcpt vrfy etrn and the milter the rest; a door that is alone
- * owns all.
+ * owns all. Socket maps own all that they are asked about, and take unknown from a milter without a policy door beside it.
  */
 PhaseSet config_owned_phases(const Config *config, Door door);
 

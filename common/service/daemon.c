@@ -53,7 +53,8 @@ struct Daemon {
 /* ---- Loading ---- */
 
 static DoorSet config_doors(const Config *config) {
-  return (DoorSet)((config->policy_enabled ? DOOR_BIT(DOOR_POLICY) : 0) | (config->milter_enabled ? DOOR_BIT(DOOR_MILTER) : 0));
+  return (DoorSet)((config->policy_enabled ? DOOR_BIT(DOOR_POLICY) : 0) | (config->milter_enabled ? DOOR_BIT(DOOR_MILTER) : 0) |
+                   (config->socketmap_enabled ? DOOR_BIT(DOOR_SOCKETMAP) : 0));
 }
 
 /* NULL when the rules are bad; what there is to say is in the log. */
@@ -180,17 +181,24 @@ static void helper_stop(Daemon *daemon) {
 
 /* ---- Start ---- */
 
-static bool open_listeners(Daemon *daemon, GError **error) {
-  const Config *config = daemon->config;
-  daemon->listeners = g_new0(Listener *, g_strv_length(config->listen) + 1);
-  for (size_t i = 0; config->listen[i] != NULL; i++) {
-    daemon->listeners[i] = listener_open(config->listen[i], config, daemon->identity.uid, daemon->identity.gid, error);
-    if (daemon->listeners[i] == NULL) {
+static bool open_some(Daemon *daemon, char *const *addresses, Door door, GError **error) {
+  for (size_t i = 0; addresses != NULL && addresses[i] != NULL; i++) {
+    Listener *listener = listener_open(addresses[i], daemon->config, daemon->identity.uid, daemon->identity.gid, error);
+    if (listener == NULL) {
       return false;
     }
-    daemon->listener_count++;
+    listener_set_door(listener, door);
+    daemon->listeners[daemon->listener_count++] = listener;
   }
   return true;
+}
+
+static bool open_listeners(Daemon *daemon, GError **error) {
+  const Config *config = daemon->config;
+  size_t count = g_strv_length(config->listen) + (config->socketmap_listen != NULL ? g_strv_length(config->socketmap_listen) : 0);
+  daemon->listeners = g_new0(Listener *, count + 1);
+  return open_some(daemon, config->listen, config->daemon == DAEMON_MILTER ? DOOR_MILTER : DOOR_POLICY, error) &&
+         open_some(daemon, config->socketmap_listen, DOOR_SOCKETMAP, error);
 }
 
 /* Each connection is a descriptor: as many as we may have. */

@@ -30,6 +30,7 @@ struct Listener {
   char *lock_path;
   char *address;
   char *service;
+  Door door;
   dev_t device; /* the socket that we made: another one at the same path is not ours to remove */
   ino_t inode;
   GArray *allowed; /* IpNetwork; NULL for unix */
@@ -351,6 +352,14 @@ bool listener_is_unix(const Listener *listener) {
 
 const char *listener_address(const Listener *listener) {
   return listener->address;
+}
+
+void listener_set_door(Listener *listener, Door door) {
+  listener->door = door;
+}
+
+Door listener_door(const Listener *listener) {
+  return listener->door;
 }
 
 const char *listener_service(const Listener *listener) {

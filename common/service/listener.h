@@ -24,6 +24,9 @@ Listener *listener_open(const char *address, const Config *config, uid_t owner, 
 bool listener_check_address(const char *address, GError **error);
 int listener_fd(const Listener *listener);
 bool listener_is_unix(const Listener *listener);
+/* The protocol that is spoken on it. */
+void listener_set_door(Listener *listener, Door door);
+Door listener_door(const Listener *listener);
 const char *listener_address(const Listener *listener); /* canonical: "inet:127.0.0.1:10040" */
 const char *listener_service(const Listener *listener); /* its own service=, else the configuration's; NULL: none */
 /* May this peer connect? unix: always; inet: config->allow. Thread-safe. */

@@ -94,6 +94,48 @@ START_TEST(test_file) {
 }
 END_TEST
 
+/* Which sockets there are follows from the doors in use, and the other way round. */
+START_TEST(test_socketmap) {
+  static const struct {
+    const char *file;
+    bool policy;
+    const char *listen, *socketmap; /* NULL: none */
+  } rows[] = {
+      {"[policy]\nlisten = unix:/p\n", true, "unix:/p", NULL},
+      {"[policy]\nlisten = unix:/p\nsocketmap_listen = unix:/s\n", true, "unix:/p", "unix:/s"},
+      {"[mailreeve]\ndoors = milter socketmap\n", false, NULL, "unix:/run/mailreeve/socketmap"},
+      {"[mailreeve]\ndoors = policy socketmap\n[policy]\nsocketmap_listen = inet:127.0.0.1:9\n", true, "unix:/run/mailreeve/policy",
+       "inet:127.0.0.1:9"},
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autoptr(Config) config = NULL;
+    write_file(rows[i].file);
+    ck_assert_int_eq(read_with(DAEMON_POLICY, &config, NULL, NULL), CONFIG_RUN);
+    ck_assert_int_eq(config->policy_enabled, rows[i].policy);
+    ck_assert_int_eq(config->socketmap_enabled, rows[i].socketmap != NULL);
+    ck_assert_pstr_eq(config->listen[0], rows[i].listen);
+    ck_assert_pstr_eq(config->socketmap_listen[0], rows[i].socketmap);
+  }
+}
+END_TEST
+
+/* With Sendmail alone unknown commands are the socket maps'. */
+START_TEST(test_socketmap_beside_others) {
+  static const struct {
+    const char *doors;
+    bool milter_has_unknown;
+  } rows[] = {{"milter", true}, {"milter socketmap", false}, {"policy milter socketmap", true}};
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autoptr(Config) config = NULL;
+    g_autofree char *text = g_strdup_printf("[mailreeve]\ndoors = %s\n", rows[i].doors);
+    write_file(text);
+    ck_assert_int_eq(read_with(DAEMON_MILTER, &config, NULL, NULL), CONFIG_RUN);
+    ck_assert_int_eq((config_owned_phases(config, DOOR_MILTER) & PHASE_BIT(PHASE_UNKNOWN)) != 0, rows[i].milter_has_unknown);
+    ck_assert_uint_eq(config_owned_phases(config, DOOR_SOCKETMAP), PHASES_ALL);
+  }
+}
+END_TEST
+
 START_TEST(test_flags_go_over_the_file) {
   g_autoptr(Config) config = NULL;
   write_file("[mailreeve]\nrules = /srv/mx.rules\n[policy]\nlisten = unix:/srv/p\n");
@@ -163,7 +205,9 @@ static const struct {
     {"[policy]\nlisten = inet:127.0.0.1:70000\n", "127.0.0.1:70000: expected HOST:PORT, or [ADDRESS]:PORT for IPv6"},
     {"[policy]\nlisten = unix:/p,servce=mx\n", "expected ,service=NAME behind the address"},
     {"[mailreeve]\ndoors = milter\n", "mailreeve-policyd is started, but its door is not listed"},
-    {"[mailreeve]\ndoors = polcy\n", "expected policy, milter or both"},
+    {"[mailreeve]\ndoors = polcy\n", "expected some of policy, milter and socketmap"},
+    {"[mailreeve]\ndoors = policy\n[policy]\nsocketmap_listen = unix:/s\n", "doors does not list socketmap"},
+    {"[policy]\nsocketmap_listen = unix:s\n", "s: a unix socket needs an absolute path"},
     {"[mailreeve]\nlog = file\n", "expected one of: auto syslog stderr"},
     {"[mailreeve]\ndecisions = none\n", "expected one of: ruled all"},
     {"[mailreeve]\nrules =\n", "expected a path"},
@@ -242,6 +286,8 @@ static void add_tests(TCase *tests) {
   tcase_add_checked_fixture(tests, setup, teardown);
   tcase_add_test(tests, test_defaults);
   tcase_add_test(tests, test_file);
+  tcase_add_test(tests, test_socketmap);
+  tcase_add_test(tests, test_socketmap_beside_others);
   tcase_add_test(tests, test_flags_go_over_the_file);
   tcase_add_test(tests, test_needs_restart);
   tcase_add_loop_test(tests, test_mistakes, 0, G_N_ELEMENTS(mistakes));

@@ -1,0 +1,66 @@
+/*
+ * socketmap_question.c: one question of Sendmail: which phases it is about, and what is said.
+ */
+#include "common/door/socketmap.h"
+
+struct SocketmapQuestion {
+  Arena *arena;
+  Inquiry *inquiry;
+  Phase asked;
+  bool is_known;
+  bool is_list; /* several addresses: rules that read one could not tell which */
+};
+
+SocketmapQuestion *socketmap_question_new(Arena *arena, Ruleset *ruleset, Session *session, Variables **variables,
+                                          const SocketmapRequest *request, const SocketmapOptions *options, Clock *clock) {
+  SocketmapQuestion *question = ARENA_NEW(arena, SocketmapQuestion);
+  question->arena = arena;
+  question->asked = request->phase;
+  question->is_known = request->is_known;
+  InquiryOptions inquiry = {
+      .asked = request->phase,
+      .phases = (PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(request->phase)) & options->owned,
+      .deadline_ms = options->deadline_ms,
+      .match_space = options->match_space,
+  };
+  question->inquiry = inquiry_new(arena, ruleset_ref(ruleset), session, variables, &inquiry);
+  session_reset(session);
+  question->is_list = !socketmap_facts(session, request, options);
+  inquiry_set_time(question->inquiry, clock);
+  return question;
+}
+
+Inquiry *socketmap_question_inquiry(SocketmapQuestion *question) {
+  return question->inquiry;
+}
+
+static Slice netstring(Arena *arena, Slice text) {
+  return slice_from(arena_printf(arena, "%zu:%.*s,", text.length, SLICE_ARGS(text)));
+}
+
+/* A rule that lets one address pass must not let pass the other ones beside it. */
+static bool is_ambiguous(const SocketmapQuestion *question) {
+  const bool *facts = inquiry_ruleset(question->inquiry)->phases[question->asked].facts;
+  return question->is_list && (facts[FACT_RECIPIENT] || facts[FACT_COMMAND]);
+}
+
+Slice socketmap_question_bytes(SocketmapQuestion *question) {
+  const Verdict *verdict = inquiry_verdict(question->inquiry);
+  if (!verdict_refuses(verdict) && is_ambiguous(question)) {
+    return netstring(question->arena, SLICE_LITERAL("OK refuse \"501 5.5.4 One address at a time\""));
+  }
+  return netstring(question->arena, socketmap_encode(question->arena, verdict, question->asked, question->is_known));
+}
+
+Slice socketmap_refusal_bytes(Arena *arena, const SocketmapRequest *request) {
+  switch (request->kind) {
+    case SOCKETMAP_NO_MAP:
+      return netstring(arena, SLICE_LITERAL("PERM there is no such map"));
+    case SOCKETMAP_CUT:
+      return netstring(arena, request->phase == PHASE_UNKNOWN ? SLICE_LITERAL("OK pass")
+                                                              : SLICE_LITERAL("OK refuse \"501 5.5.4 Argument is too long\""));
+    case SOCKETMAP_ASKS:
+      break;
+  }
+  g_assert_not_reached();
+}
