@@ -231,6 +231,23 @@ static const Story stories[] = {
      "mail <a@b.test>\nrcpt <z@c.test>\nheader subject\neom => continue change Subject[1] a@b.test!\n"
      "header X-A\nheader Subject\neom => continue change X-A[1] deleted change Subject[1] !",
      NULL, 0, NULL, NULL},
+    {"a connection is lost in a message, and another one takes its place: nothing of it is left",
+     "at connect { score 1 }\nat helo { score 10 if helo_name == \"ten\" }\n"
+     "at mail {\n[all] accept session if sender.localpart == \"all\"\n[head] prepend header \"X-From\" \"{sender}\" if sender.localpart == "
+     "\"head\"\nset message.who = sender.localpart\nset session.who = sender.localpart\n}\n"
+     "at rcpt {\nscore message 100\n[tell] reject \"{session.who} {message.who} {score}\" if recipient.localpart == \"tell\"\n"
+     "[group] group recipients by recipient.domain \"again\"\n}\nat eom { [drop] discard message \"x\" if sender.localpart == \"drop\" }",
+     "connect 192.0.2.1 mail.example.org\nhelo ten\nmail <head@b.test>\nrcpt <a@c.test>\n"
+     "rcpt <b@d.test> => tempfail 452 4.5.3 \"again\" [group]\nheader X\nclose\n"
+     "connect 192.0.2.1 mail.example.org\nhelo x\nmail <m@b.test>\n"
+     "rcpt <tell@d.test> => reject 550 5.7.1 \"m m 101\" [tell]\nrcpt <b@d.test>\nrcpt <a@c.test> => tempfail 452 4.5.3 \"again\" "
+     "[group]\neom\n"
+     "mail <all@b.test> => accept [all]\nclose\n"
+     "connect 192.0.2.1 mail.example.org\nmail <n@b.test>\nrcpt <tell@d.test> => reject 550 5.7.1 \"n n 101\" [tell]\nabort\n"
+     "mail <head@b.test>\nrcpt <a@c.test>\nabort\nmail <o@b.test>\nrcpt <a@d.test>\neom\n"
+     "mail <head@b.test>\nhelo ten\nmail <p@b.test>\nrcpt <tell@c.test> => reject 550 5.7.1 \"p p 111\" [tell]\nhelo x\n"
+     "mail <q@b.test>\nrcpt <tell@c.test> => reject 550 5.7.1 \"q q 101\" [tell]",
+     NULL, 0, NULL, NULL},
     {"a message that is discarded or refused is not changed",
      "at rcpt { [copy] bcc message \"copy@d.test\"\n[drop] discard message \"x\" if recipient.localpart == \"drop\" }\n"
      "at eom { [end] reject \"no\" if sender.localpart == \"no\" }",
@@ -251,8 +268,9 @@ START_TEST(too_many_changes) {
   for (int i = 0; i <= LIMIT_MESSAGE_EFFECTS; i++) {
     g_string_append_printf(steps, "rcpt <%d@c.test>\n", i);
   }
-  g_string_append(steps, "eom => tempfail 451 4.3.0 \"too many changes of one message\"\n"
-                         "mail <a@b.test>\nrcpt <c@c.test>\neom => continue to <c@d.test>");
+  g_string_append(steps,
+                  "eom => tempfail 451 4.3.0 \"too many changes of one message\"\n"
+                  "mail <a@b.test>\nrcpt <c@c.test>\neom => continue to <c@d.test>");
   Story story = {
       .name = "too many changes", .rules = "at rcpt { [copy] bcc message \"{recipient.localpart}@d.test\" }", .steps = steps->str};
   story_tell(&story);
