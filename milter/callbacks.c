@@ -74,7 +74,7 @@ static void apply_changes(SMFICTX *context, Conversation *conversation, const Mi
   }
 }
 
-static sfsistat status_of(const Conversation *conversation, MilterAction action) {
+static sfsistat status_of(MilterAction action) {
   switch (action) {
     case MILTER_CONTINUE:
       return SMFIS_CONTINUE;
@@ -86,8 +86,6 @@ static sfsistat status_of(const Conversation *conversation, MilterAction action)
       return SMFIS_ACCEPT;
     case MILTER_DISCARD:
       return SMFIS_DISCARD;
-    case MILTER_SKIP:
-      return conversation->may_skip ? SMFIS_SKIP : SMFIS_CONTINUE;
   }
   g_assert_not_reached();
 }
@@ -152,7 +150,7 @@ static sfsistat feed(SMFICTX *context, Conversation *conversation, const MilterE
   if (ends_message(event->kind, result->action)) {
     conversation_set_in_message(conversation, false);
   }
-  return answer(conversation, event->kind, status_of(conversation, result->action));
+  return answer(conversation, event->kind, status_of(result->action));
 }
 
 static sfsistat on_event(SMFICTX *context, const MilterEvent *event) {
@@ -185,7 +183,6 @@ static sfsistat on_negotiate(SMFICTX *context, unsigned long actions, unsigned l
   const MilterNeeds *needs = conversation_needs(conversation);
   Negotiation agreed = negotiate(needs, actions, steps);
   conversation->no_reply = agreed.no_reply;
-  conversation->may_skip = (agreed.steps & SMFIP_SKIP) != 0;
   *our_actions = agreed.actions;
   *our_steps = agreed.steps;
   *our_unused2 = *our_unused3 = 0;

@@ -23,7 +23,6 @@ struct Conversation {
   MilterSession *session;        /* NULL: there were too many, everything is answered with TEMPFAIL */
   MilterPlan *negotiated;        /* a reference: what it began with, and what was asked of the MTA */
   unsigned long no_reply;        /* SMFIP_NR_* that were negotiated */
-  bool may_skip;                 /* SMFIP_SKIP was */
   AnswerBox *box;                /* answers to look-ups, and what a delay sleeps on; made when first needed */
   uint64_t number;
   char id[40]; /* empty until somebody asks */

@@ -45,9 +45,8 @@ Negotiation negotiate(const MilterNeeds *needs, unsigned long actions, unsigned 
       result.no_reply |= steps & steps_of_events[event].no_reply;
     }
   }
-  /* An MTA that waits for an answer to each piece of the body is told when there is enough; one that does not is not made to. */
-  bool answers_body = needs->steps[MILTER_BODY].needed && (result.no_reply & SMFIP_NR_BODY) == 0;
-  result.steps |= result.no_reply | (answers_body ? steps & SMFIP_SKIP : 0);
+  /* No SMFIP_SKIP: it takes a reply to each piece of the body, of which few messages have more than one. */
+  result.steps |= result.no_reply;
   result.actions = actions & (needed_actions(needs) | SMFIF_SETSYMLIST);
   return result;
 }

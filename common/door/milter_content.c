@@ -68,8 +68,10 @@ void milter_content_header_facts(MilterContent *content, const MilterPlan *plan,
   message_header_facts(content_message(content, plan), facts);
 }
 
-bool milter_content_body(MilterContent *content, const MilterPlan *plan, Slice chunk) {
-  return message_needs_body(&plan->message) && message_body(content_message(content, plan), chunk);
+void milter_content_body(MilterContent *content, const MilterPlan *plan, Slice chunk) {
+  if (message_needs_body(&plan->message)) {
+    (void)message_body(content_message(content, plan), chunk); /* libmilter cannot have the rest skipped where it waits for no reply */
+  }
 }
 
 void milter_content_skip_body(MilterContent *content) {

@@ -58,8 +58,7 @@ void milter_content_plan(MilterPlan *plan);
 void milter_content_header(MilterContent *content, const MilterPlan *plan, const MilterEvent *event);
 /* The facts at the end of the header: what the body tells is open. */
 void milter_content_header_facts(MilterContent *content, const MilterPlan *plan, Session *facts);
-/* False: nothing more of the body is wanted. */
-bool milter_content_body(MilterContent *content, const MilterPlan *plan, Slice chunk);
+void milter_content_body(MilterContent *content, const MilterPlan *plan, Slice chunk);
 /* No verdict depends on the body; behind milter_content_header_facts. */
 void milter_content_skip_body(MilterContent *content);
 /* The facts at the end of the message. They borrow from the content until it is reset. */

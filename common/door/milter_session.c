@@ -712,9 +712,9 @@ static void on_end_of_header(MilterSession *session) {
 
 static void on_body(MilterSession *session, const MilterEvent *event) {
   enter_message(session, false);
-  bool wanted =
-      is_judged(session) && message_refusal(session) == NULL && milter_content_body(&session->content, session->plan, event->body);
-  session->result.action = wanted ? MILTER_CONTINUE : MILTER_SKIP;
+  if (is_judged(session) && message_refusal(session) == NULL) {
+    milter_content_body(&session->content, session->plan, event->body);
+  }
 }
 
 static EvaluationState on_unknown(MilterSession *session, const MilterEvent *event) {

@@ -55,8 +55,7 @@ typedef struct MilterEvent {
   void *macro_data;
 } MilterEvent;
 
-/* SKIP answers BODY only: nothing more of the body is wanted; a CONTINUE would do too. */
-typedef enum MilterAction { MILTER_CONTINUE, MILTER_REJECT, MILTER_TEMPFAIL, MILTER_ACCEPT, MILTER_DISCARD, MILTER_SKIP } MilterAction;
+typedef enum MilterAction { MILTER_CONTINUE, MILTER_REJECT, MILTER_TEMPFAIL, MILTER_ACCEPT, MILTER_DISCARD } MilterAction;
 
 /* What the callback returns. Everything lives until the next event. */
 typedef struct MilterResult {

@@ -73,7 +73,6 @@ static void check_result(MilterEventKind kind, const MilterResult *result) {
   }
   g_assert((kind != MILTER_UNKNOWN && kind != MILTER_RCPT) || refuses || result->action == MILTER_CONTINUE);
   g_assert(result->action != MILTER_DISCARD || kind == MILTER_EOM);
-  g_assert(result->action != MILTER_SKIP || kind == MILTER_BODY);
   g_assert((kind != MILTER_HEADER && kind != MILTER_EOH && kind != MILTER_BODY) || result->verdict == NULL);
   g_assert(result->effect_count == 0 || (kind == MILTER_EOM && result->action == MILTER_CONTINUE));
   g_assert(result->change_count == 0 || result->effect_count > 0);

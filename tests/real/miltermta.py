@@ -12,6 +12,7 @@
 An event that was declined is not sent and returns None; one that was agreed to have no reply returns None too. Like Postfix and Sendmail, it sends
 those macros of `macros` that the filter asked for at the step (the usual ones when it asked for none). Protocol: sendmail's libmilter/docs, mfdef.h.
 """
+import itertools
 import socket
 import struct
 
@@ -195,11 +196,13 @@ class MilterMta:
     def unknown(self, command, wait=True):
         return self.event("U", command.encode() + b"\0", wait)
 
-    def end(self, wait=True, headers=(("Subject", "test"),)):
-        """The message: headers, their end, a body, the end."""
-        fields = [("L", f"{name}\0{value}\0".encode("latin-1")) for name, value in headers]
-        for command, data in (*fields, ("N", b""), ("B", b"test\r\n")):
+    def end(self, wait=True, headers=(("Subject", "test"),), body=(b"test\r\n",)):
+        """The message: headers, their end, a body in pieces, the end. What the filter wants to be skipped is not sent."""
+        fields = (("L", f"{name}\0{value}\0".encode("latin-1")) for name, value in headers)
+        for command, data in itertools.chain(fields, (("N", b""),), (("B", piece) for piece in body)):
             answer = self.event(command, data)
+            if answer is not None and answer.action == "skip":
+                break
             if answer is not None and answer.action != "continue":
                 return answer
         return self.event("E", b"", wait)

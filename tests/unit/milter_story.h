@@ -105,7 +105,7 @@ static void story_change(const MilterChange *change, GString *text) {
 }
 
 static void story_result(const MilterResult *result, GString *text) {
-  static const char *const actions[] = {"continue", "reject", "tempfail", "accept", "discard", "skip"};
+  static const char *const actions[] = {"continue", "reject", "tempfail", "accept", "discard"};
   g_string_append(text, actions[result->action]);
   if (result->has_reply) {
     g_string_append_printf(text, " %s%s%s", result->code, result->enhanced[0] ? " " : "", result->enhanced);
