@@ -8,6 +8,7 @@
 #include "common/base/limits.h"
 #include "common/door/policy.h"
 #include "common/door/reply_internal.h"
+#include "common/door/socketmap.h"
 #include "common/smtp/capability.h"
 
 static const struct {
@@ -75,7 +76,7 @@ void reply_see_server(ReplyWork *work, Phase phase, const char *line, bool close
 /* What the encoders change */
 
 typedef struct TextFaults {
-  bool controls, beyond_ascii, not_utf8, percent, any;
+  bool controls, beyond_ascii, not_utf8, percent, marks, any;
   size_t longest; /* bytes of the longest line as libmilter counts them, '%' twice */
   size_t joined;  /* bytes of all lines with a blank between */
 } TextFaults;
@@ -90,6 +91,7 @@ static TextFaults text_faults(const Reply *reply) {
       faults.controls |= byte < 0x20 || byte == 0x7f;
       faults.beyond_ascii |= byte >= 0x80;
       faults.percent |= byte == '%';
+      faults.marks |= byte == '"' || byte == '\\';
       faults.any |= byte > 0x20;
       length += byte == '%';
     }
@@ -103,7 +105,9 @@ static TextFaults text_faults(const Reply *reply) {
 static void note_code(ReplyWork *work) {
   const Reply *reply = &work->verdict->reply;
   g_autofree char *code = g_strdup_printf("%u", reply->code);
-  if (strcmp(code, work->parts.code) != 0) {
+  if (strcmp(code, work->parts.code) != 0 && work->door == DOOR_SOCKETMAP && reply->code == 521) {
+    reply_note(work, REPLY_NOTE_CODE_CHANGED, "521 becomes 421: Sendmail closes the connection at no other code");
+  } else if (strcmp(code, work->parts.code) != 0) {
     reply_note(work, REPLY_NOTE_CODE_CHANGED, "%s does not fit %s: %s is said", code, outcome_name(work->verdict->outcome),
                work->parts.code);
   }
@@ -143,8 +147,10 @@ static void note_milter_text(ReplyWork *work) {
   }
 }
 
-/* One line of UTF-8 with LIMIT_POLICY_TEXT bytes. */
+/* One line: UTF-8 for Postfix, ASCII in a quoted token for Sendmail. */
 static void note_line_text(ReplyWork *work) {
+  bool is_token = work->door == DOOR_SOCKETMAP;
+  size_t limit = is_token ? LIMIT_SOCKETMAP_TEXT : LIMIT_POLICY_TEXT;
   TextFaults faults = text_faults(&work->verdict->reply);
   if (!faults.any) {
     reply_note(work, REPLY_NOTE_EMPTY_TEXT, "the text is empty: the default one is said");
@@ -153,20 +159,38 @@ static void note_line_text(ReplyWork *work) {
   if (work->verdict->reply.line_count > 1) {
     reply_note(work, REPLY_NOTE_LINES_JOINED, "%zu lines become one", work->verdict->reply.line_count);
   }
-  if (faults.joined > LIMIT_POLICY_TEXT) {
-    reply_note(work, REPLY_NOTE_TEXT_CUT, "the text is cut at %d bytes", LIMIT_POLICY_TEXT);
+  if (faults.joined > limit) {
+    reply_note(work, REPLY_NOTE_TEXT_CUT, "the text is cut at %zu bytes", limit);
   }
-  if (faults.not_utf8) {
-    reply_note(work, REPLY_NOTE_NOT_ASCII, "bytes that are no UTF-8 become \"?\"");
+  if (is_token ? faults.beyond_ascii : faults.not_utf8) {
+    reply_note(work, REPLY_NOTE_NOT_ASCII, "bytes that are no %s become \"?\"", is_token ? "ASCII" : "UTF-8");
   }
   if (faults.controls) {
-    reply_note(work, REPLY_NOTE_CONTROLS, "control characters become blanks");
+    reply_note(work, REPLY_NOTE_CONTROLS, "control characters become blanks%s", is_token ? " or \"?\"" : "");
+  }
+  if (is_token && faults.marks) {
+    reply_note(work, REPLY_NOTE_MARKS, "double quotes become single ones, backslashes slashes");
+  }
+  if (is_token && faults.percent) {
+    reply_note(work, REPLY_NOTE_PERCENT, "the %% sign is doubled for Sendmail's maps: the client sees one");
   }
 }
 
 /* What the encoders say */
 
-/* libmilter takes %% for %, and gives lines without an enhanced code N.0.0 when there are several. */
+/* libmilter and Sendmail's maps take %% for %. */
+static char *undouble(Arena *arena, Slice text) {
+  char *line = slice_to_string(arena, text);
+  char *end = line;
+  for (const char *byte = line; *byte; byte++) {
+    *end++ = *byte;
+    byte += byte[0] == '%' && byte[1] == '%';
+  }
+  *end = '\0';
+  return line;
+}
+
+/* libmilter gives lines without an enhanced code N.0.0 when there are several. */
 static void take_milter_reply(ReplyWork *work) {
   MilterResult result = milter_encode(work->arena, work->verdict, work->verdict->phase);
   ReplyParts *parts = &work->parts;
@@ -175,14 +199,7 @@ static void take_milter_reply(ReplyWork *work) {
   }
   parts->lines = ARENA_NEW_ARRAY(work->arena, const char *, parts->count);
   for (size_t i = 0; i < parts->count; i++) {
-    char *line = slice_to_string(work->arena, slice_from(result.lines[i]));
-    char *end = line;
-    for (const char *byte = line; *byte; byte++) {
-      *end++ = *byte;
-      byte += byte[0] == '%' && byte[1] == '%';
-    }
-    *end = '\0';
-    parts->lines[i] = line;
+    parts->lines[i] = undouble(work->arena, slice_from(result.lines[i]));
   }
   memcpy(parts->code, result.code, sizeof parts->code);
   memcpy(parts->enhanced, result.enhanced, sizeof parts->enhanced);
@@ -207,6 +224,15 @@ static void take_line(ReplyWork *work, Slice action) {
   parts->count = 1;
   note_code(work);
   note_line_text(work);
+}
+
+/* OK refuse "NNN x.y.z text", OK defer "..." */
+static void take_token(ReplyWork *work) {
+  Slice text = socketmap_encode(work->arena, work->verdict, work->phase, false);
+  const char *start = memchr(text.data, '"', text.length);
+  g_assert(start && text.length >= 2);
+  Slice inner = slice_make(start + 1, (size_t)(text.data + text.length - start) - 2);
+  take_line(work, slice_from(undouble(work->arena, inner)));
 }
 
 /* Where it is said */
@@ -249,6 +275,9 @@ static void compile_for(ReplyWork *work) {
       }
       return;
     case DOOR_SOCKETMAP:
+      take_token(work);
+      reply_model_socketmap(work);
+      return;
     case DOOR_COUNT:
       break;
   }

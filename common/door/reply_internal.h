@@ -35,5 +35,6 @@ void reply_see_server(ReplyWork *work, Phase phase, const char *line, bool close
 void reply_model_policy(ReplyWork *work);
 void reply_model_postfix_milter(ReplyWork *work);
 void reply_model_sendmail_milter(ReplyWork *work);
+void reply_model_socketmap(ReplyWork *work);
 
 #endif

@@ -72,6 +72,7 @@ static SourceSpan place_of(const Rule *rule, ReplyNoteKind kind) {
     case REPLY_NOTE_TEXT_CUT:
     case REPLY_NOTE_NOT_ASCII:
     case REPLY_NOTE_CONTROLS:
+    case REPLY_NOTE_MARKS:
     case REPLY_NOTE_EMPTY_TEXT:
     case REPLY_NOTE_PERCENT:
     case REPLY_NOTE_PREFIX:

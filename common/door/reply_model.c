@@ -244,3 +244,9 @@ void reply_model_sendmail_milter(ReplyWork *work) {
     note_open_transaction(work);
   }
 }
+
+/* ---- Sendmail's socket maps: check_vrfy, check_expn, check_etrn, check_other ---- */
+
+void reply_model_socketmap(ReplyWork *work) {
+  reply_see(work, work->phase, &work->parts, code_is(work, "421"));
+}
