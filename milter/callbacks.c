@@ -68,8 +68,8 @@ static void apply_changes(SMFICTX *context, Conversation *conversation, const Mi
   for (size_t i = 0; i < result->change_count; i++) {
     const MilterChange *change = &result->changes[i];
     if (apply_change(context, change) != MI_SUCCESS) {
-      log_warning("session=%s rule=%.*s: the mail server did not take a change of the message", conversation_id(conversation),
-                  SLICE_ARGS(change->rule));
+      log_warning("session=%s rule=%.*s: the mail server did not take: %s", conversation_id(conversation), SLICE_ARGS(change->rule),
+                  effect_name(change->effect));
     }
   }
 }

@@ -33,7 +33,7 @@ typedef struct Changer {
 } Changer;
 
 static void add_change(Changer *changer, MilterChangeKind kind, const Effect *effect, const char *name, const char *value, int index) {
-  MilterChange change = {.kind = kind, .rule = effect->rule, .name = name, .value = value, .index = index};
+  MilterChange change = {.kind = kind, .rule = effect->rule, .effect = effect->kind, .name = name, .value = value, .index = index};
   g_array_append_val(changer->changes, change);
 }
 

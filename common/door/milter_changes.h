@@ -25,7 +25,8 @@ typedef enum MilterChangeKind {
 
 typedef struct MilterChange {
   MilterChangeKind kind;
-  Slice rule; /* that said it */
+  Slice rule;        /* that said it */
+  EffectKind effect; /* ... as this */
   const char *name;
   const char *value; /* printable; addresses in <> */
   int index;         /* CHANGE_HEADER: from 1, of that name as the client sent them */
