@@ -146,7 +146,7 @@ static void socketmap_expire(Asked asked, const char *reason) {
 }
 
 static const Verdict *socketmap_verdict(Asked asked) {
-  return inquiry_verdict(socketmap_question_inquiry(asked.socketmap));
+  return socketmap_question_verdict(asked.socketmap);
 }
 
 static int64_t socketmap_delay_ms(Asked asked) {

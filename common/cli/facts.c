@@ -37,6 +37,7 @@ static void print_fact(const FactInfo *info) {
   listing_field_phases("phases", info->phases, "none");
   listing_field("policy", source_words(info->policy_source));
   listing_field("milter", source_words(info->milter_source));
+  listing_field("socketmap", source_words(info->socketmap_source));
   listing_field("empty", sentinel_words(info->empty));
   listing_field("form", info->normal_form);
 }
@@ -49,9 +50,10 @@ static json_t *fact_json(const FactInfo *info) {
       (void)json_array_append_new(names, json_string(*name));
     }
   }
-  return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s, s:o}", "name", info->name, "type", value_type_name(info->type), "scope",
-                   scope_name(info->scope), "phases", listing_json_phases(info->phases), "policy", listing_json_text(info->policy_source),
-                   "milter", listing_json_text(info->milter_source), "empty", sentinel_words(info->empty), "normal_form", info->normal_form,
+  return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:o}", "name", info->name, "type", value_type_name(info->type),
+                   "scope", scope_name(info->scope), "phases", listing_json_phases(info->phases), "policy",
+                   listing_json_text(info->policy_source), "milter", listing_json_text(info->milter_source), "socketmap",
+                   listing_json_text(info->socketmap_source), "empty", sentinel_words(info->empty), "normal_form", info->normal_form,
                    "sentence", info->sentence, "names", names);
 }
 

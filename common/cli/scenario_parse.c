@@ -246,7 +246,7 @@ static void read_clock(Parser *parser, WordLine *line) {
 
 bool parse_doors(Parser *parser, WordLine *line, DoorSet *doors, bool *through_mta) {
   *doors = 0;
-  const char *expected = through_mta ? "policy, milter or mta" : "policy or milter";
+  const char *expected = through_mta ? "policy, milter, socketmap or mta" : "policy, milter or socketmap";
   for (;;) {
     const Word *word = line_need(&parser->reader, line, expected);
     if (word == NULL) {
@@ -268,10 +268,19 @@ bool parse_doors(Parser *parser, WordLine *line, DoorSet *doors, bool *through_m
       break;
     }
   }
-  if (*doors == 0) {
+  if (*doors == 0 && through_mta == NULL) {
     *doors = DOORS_ALL;
   }
   return true;
+}
+
+/* Of a session that names none: all but socket maps that would be asked nothing. */
+static DoorSet doors_of_steps(const ScenarioSession *session) {
+  DoorSet doors = DOOR_BIT(DOOR_POLICY) | DOOR_BIT(DOOR_MILTER);
+  for (const ScenarioStep *step = session->steps; step; step = step->next) {
+    doors |= step->doors & step_doors(step->kind, step->text);
+  }
+  return doors;
 }
 
 static void check_session(Parser *parser, const ScenarioSession *session) {
@@ -288,7 +297,7 @@ static void check_session(Parser *parser, const ScenarioSession *session) {
 static void read_session(Parser *parser, WordLine *line) {
   Scenario *scenario = parser->scenario;
   ScenarioSession *session = ARENA_NEW(parser->reader.arena, ScenarioSession);
-  *session = (ScenarioSession){.span = line->span, .title = "", .doors = DOOR_BIT(DOOR_POLICY) | DOOR_BIT(DOOR_MILTER)};
+  *session = (ScenarioSession){.span = line->span, .title = ""};
   const Word *title = line_need_quoted(&parser->reader, line, "session \"TITLE\" [through DOOR] {");
   if (title) {
     session->title = title->text;
@@ -306,6 +315,7 @@ static void read_session(Parser *parser, WordLine *line) {
   }
   size_t errors = diagnostics_error_count(parser->reader.diagnostics);
   read_steps(parser, session, line->span);
+  session->doors = session->doors ? session->doors : doors_of_steps(session);
   if (diagnostics_error_count(parser->reader.diagnostics) == errors) {
     check_session(parser, session);
   }

@@ -267,13 +267,24 @@ static void tell_unknown_step(Parser *parser, WordLine *line) {
   line_error(&parser->reader, line, word->span, expected, "%s is no step", word->text);
 }
 
+static const char *through_text(Arena *arena, DoorSet doors) {
+  const char *text = "through";
+  for (int door = 0; door < DOOR_COUNT; door++) {
+    if (doors & DOOR_BIT(door)) {
+      text = arena_printf(arena, "%s %s", text, door_name((Door)door));
+      text = (doors >> door) > 1 ? arena_printf(arena, "%s or", text) : text;
+    }
+  }
+  return text;
+}
+
 /* Puts one expectation in the step's place for each door that it is about. */
 static void place_expectation(Parser *parser, WordLine *line, ScenarioStep *step, const Expectation *expected, DoorSet doors, bool first) {
   DoorSet seeing = step_doors(step->kind, step->text);
   DoorSet about = (doors ? doors : DOORS_ALL) & seeing;
   if (about == 0) {
-    line_error(&parser->reader, line, expected->span, seeing == DOOR_BIT(DOOR_MILTER) ? "through milter" : "through policy",
-               "this door is not asked at %s", step_info(step->kind)->word);
+    line_error(&parser->reader, line, expected->span, through_text(parser->reader.arena, seeing), "this door is not asked at %s",
+               step_info(step->kind)->word);
     return;
   }
   for (int door = 0; door < DOOR_COUNT; door++) {
@@ -340,8 +351,7 @@ static void finish_step(Parser *parser, ScenarioStep *step) {
   if (step_info(step->kind)->asks && !is_early && (seeing & step->doors) == 0) {
     Diagnostic *diagnostic = diagnostics_error(parser->reader.diagnostics, step->span, "no door that the step goes through is asked at %s",
                                                step_info(step->kind)->word);
-    diagnostic_expected(parser->reader.diagnostics, diagnostic,
-                        seeing & DOOR_BIT(DOOR_MILTER) ? "expected through milter" : "expected through policy");
+    diagnostic_expected(parser->reader.diagnostics, diagnostic, "expected %s", through_text(parser->reader.arena, seeing));
   }
   for (int door = 0; door < DOOR_COUNT; door++) {
     bool asked = (seeing & step->doors & DOOR_BIT(door)) != 0;

@@ -1,5 +1,5 @@
 /*
- * story.c: what both doors share: the facts that an MTA would know at each step, and what SMTP allows.
+ * story.c: what all doors share: the facts that an MTA would know at each step, and what SMTP allows.
  */
 #include "common/cli/story.h"
 
@@ -14,12 +14,20 @@ StoryDoor *story_door_new(Door door, const StoryWorld *world) {
   story->world = *world;
   story->arena = arena_new(0);
   story_fact(story, FACT_SERVER_NAME, world->server_name);
-  if (door == DOOR_POLICY) {
-    story->policy = policy_story_new(story);
-  } else {
-    story->milter = milter_story_new(story);
+  switch (door) {
+    case DOOR_POLICY:
+      story->policy = policy_story_new(story);
+      return story;
+    case DOOR_MILTER:
+      story->milter = milter_story_new(story);
+      return story;
+    case DOOR_SOCKETMAP:
+      story->socketmap = socketmap_story_new();
+      return story;
+    case DOOR_COUNT:
+      break;
   }
-  return story;
+  g_assert_not_reached();
 }
 
 void story_door_free(StoryDoor *door) {
@@ -28,6 +36,7 @@ void story_door_free(StoryDoor *door) {
   }
   policy_story_free(door->policy);
   milter_story_free(door->milter);
+  socketmap_story_free(door->socketmap);
   arena_free(door->arena);
   for (int fact = 0; fact < FACT_COUNT; fact++) {
     g_free(door->facts[fact]);
@@ -255,10 +264,12 @@ void story_door_step(StoryDoor *door, const ScenarioStep *step, StepOutcome *out
   arena_reset(door->arena);
   *outcome = (StepOutcome){.outcome = OUTCOME_PASS, .lines = none, .effects = none, .failures = none, .done = none, .said = ""};
   know_step(door, step);
-  if (door->door == DOOR_POLICY) {
+  if (door->policy != NULL) {
     policy_story_step(door, step, outcome);
-  } else {
+  } else if (door->milter != NULL) {
     milter_story_step(door, step, outcome);
+  } else {
+    socketmap_story_step(door, step, outcome);
   }
   move_smtp(door, step, outcome);
 }

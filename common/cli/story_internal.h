@@ -25,6 +25,7 @@ struct StoryDoor {
   SmtpState smtp;
   struct PolicyStory *policy;
   struct MilterStory *milter;
+  struct SocketmapStory *socketmap;
 };
 
 /* `text` NULL: nothing. */
@@ -40,5 +41,9 @@ void policy_story_step(StoryDoor *door, const ScenarioStep *step, StepOutcome *o
 struct MilterStory *milter_story_new(StoryDoor *door);
 void milter_story_free(struct MilterStory *milter);
 void milter_story_step(StoryDoor *door, const ScenarioStep *step, StepOutcome *outcome);
+
+struct SocketmapStory *socketmap_story_new(void);
+void socketmap_story_free(struct SocketmapStory *socketmap);
+void socketmap_story_step(StoryDoor *door, const ScenarioStep *step, StepOutcome *outcome);
 
 #endif

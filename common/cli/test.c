@@ -104,8 +104,9 @@ const Command command_test = {
     .description =
         "A scenario holds rules, DNS answers, a clock, and SMTP sessions with the answer that is expected at each step; see "
         "mailreeve.scenario(5). Nothing "
-        "real is asked: no mail server, no DNS, no clock. Each session is told through the policy door and through the milter, with the "
-        "bytes and events that a mail server would send.\n\n"
+        "real is asked: no mail server, no DNS, no clock. Each session is told through the policy door and through the milter, and where "
+        "it has "
+        "commands that Sendmail asks about through socket maps, through those, with the bytes and events that a mail server would send.\n\n"
         "A failure is told with its place, what was expected, what came, and what each rule said at that step.",
     .options = options,
     .run = run,

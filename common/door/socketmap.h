@@ -71,6 +71,11 @@ SocketmapQuestion *socketmap_question_new(Arena *arena, Ruleset *ruleset, Sessio
                                           const SocketmapRequest *request, const SocketmapOptions *options, Clock *clock);
 /* What runs, waits and decides. Borrowed. */
 Inquiry *socketmap_question_inquiry(SocketmapQuestion *question);
+/*
+ * After DECIDED: the inquiry's verdict; where that lets several addresses pass and rules read one of them, a refusal by no rule: a rule that lets one pass must not let
+ * pass the others beside it.
+ */
+const Verdict *socketmap_question_verdict(SocketmapQuestion *question);
 /* After DECIDED: the answer's netstring, in the arena. */
 Slice socketmap_question_bytes(SocketmapQuestion *question);
 /* The answer to a request that does not ask. */

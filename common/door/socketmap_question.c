@@ -38,17 +38,27 @@ static Slice netstring(Arena *arena, Slice text) {
   return slice_from(arena_printf(arena, "%zu:%.*s,", text.length, SLICE_ARGS(text)));
 }
 
-/* A rule that lets one address pass must not let pass the other ones beside it. */
-static bool is_ambiguous(const SocketmapQuestion *question) {
+static bool reads_address(const SocketmapQuestion *question) {
   const bool *facts = inquiry_ruleset(question->inquiry)->phases[question->asked].facts;
-  return question->is_list && (facts[FACT_RECIPIENT] || facts[FACT_COMMAND]);
+  return facts[FACT_RECIPIENT] || facts[FACT_COMMAND];
+}
+
+const Verdict *socketmap_question_verdict(SocketmapQuestion *question) {
+  static const Slice text = SLICE_LITERAL("One address at a time");
+  const Verdict *verdict = inquiry_verdict(question->inquiry);
+  if (verdict_refuses(verdict) || !question->is_list || !reads_address(question)) {
+    return verdict;
+  }
+  Verdict *refusal = ARENA_NEW(question->arena, Verdict);
+  *refusal = *verdict;
+  refusal->outcome = OUTCOME_REJECT;
+  refusal->rule = SLICE_EMPTY;
+  refusal->reply = (Reply){.code = 501, .enhanced = {5, 5, 4}, .lines = &text, .line_count = 1};
+  return refusal;
 }
 
 Slice socketmap_question_bytes(SocketmapQuestion *question) {
-  const Verdict *verdict = inquiry_verdict(question->inquiry);
-  if (!verdict_refuses(verdict) && is_ambiguous(question)) {
-    return netstring(question->arena, SLICE_LITERAL("OK refuse \"501 5.5.4 One address at a time\""));
-  }
+  const Verdict *verdict = socketmap_question_verdict(question);
   return netstring(question->arena, socketmap_encode(question->arena, verdict, question->asked, question->is_known));
 }
 

@@ -116,7 +116,8 @@ static void print_facts(void) {
     (void)printf(".It Va %s Pq %s , %s\n", info->name, value_type_name(info->type), scope_name(info->scope));
     print_sentence(info->sentence);
     print_phases(info->phases);
-    (void)printf("Policy: %s; milter: %s.\n", source_words(info->policy_source), source_words(info->milter_source));
+    (void)printf("Policy: %s; milter: %s; socket map: %s.\n", source_words(info->policy_source), source_words(info->milter_source),
+                 source_words(info->socketmap_source));
   }
   list_end();
 }
@@ -219,6 +220,10 @@ static void print_policy_door(void) {
 
 static void print_milter_door(void) {
   print_door(DOOR_MILTER);
+}
+
+static void print_socketmap_door(void) {
+  print_door(DOOR_SOCKETMAP);
 }
 
 static void print_place(const SmtpCommandAt *at, Mta mta) {
@@ -395,6 +400,10 @@ static void print_failures_milter_sendmail(void) {
   print_failures(DOOR_MILTER, "Sendmail");
 }
 
+static void print_failures_socketmap(void) {
+  print_failures(DOOR_SOCKETMAP, "Sendmail");
+}
+
 static const struct {
   const char *line;
   void (*print)(void);
@@ -409,6 +418,7 @@ static const struct {
     {"@enhanced@", print_enhanced},
     {"@door policy@", print_policy_door},
     {"@door milter@", print_milter_door},
+    {"@door socketmap@", print_socketmap_door},
     {"@smtp commands@", print_smtp_commands},
     {"@commands@", print_commands},
     {"@steps@", print_steps},
@@ -419,6 +429,7 @@ static const struct {
     {"@failures policy@", print_failures_policy},
     {"@failures milter Postfix@", print_failures_milter_postfix},
     {"@failures milter Sendmail@", print_failures_milter_sendmail},
+    {"@failures socketmap@", print_failures_socketmap},
 };
 
 /* False for a line of the form "@...@" that names no part. */

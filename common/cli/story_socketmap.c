@@ -1,0 +1,165 @@
+/*
+ * story_socketmap.c: a story through the socket map door: the questions that Sendmail's rulesets ask, as bytes, and the answer's bytes.
+ *
+ * Sendmail is taken to have the feature mailreeve, and PrivacyOptions that let it answer VRFY and EXPN.
+ */
+#include <string.h>
+
+#include "common/base/limits.h"
+#include "common/cli/story_internal.h"
+#include "common/door/socketmap.h"
+
+struct SocketmapStory {
+  Session *session;
+  Variables *variables;
+};
+
+struct SocketmapStory *socketmap_story_new(void) {
+  struct SocketmapStory *socketmap = g_new0(struct SocketmapStory, 1);
+  socketmap->session = session_new(DOOR_SOCKETMAP);
+  return socketmap;
+}
+
+void socketmap_story_free(struct SocketmapStory *socketmap) {
+  if (socketmap == NULL) {
+    return;
+  }
+  variables_free(socketmap->variables);
+  session_free(socketmap->session);
+  g_free(socketmap);
+}
+
+/* ---- the request ---- */
+
+/* PHASE_COUNT where Sendmail does not ask. */
+static Phase asked_phase(const ScenarioStep *step) {
+  switch (step->kind) {
+    case STEP_VRFY:
+      return PHASE_VRFY;
+    case STEP_ETRN:
+      return PHASE_ETRN;
+    case STEP_UNKNOWN:
+      return g_ascii_strncasecmp(step->text, "EXPN", 4) == 0 ? PHASE_EXPN : PHASE_UNKNOWN;
+    case STEP_CLIENT:
+    case STEP_HELO:
+    case STEP_EHLO:
+    case STEP_MAIL:
+    case STEP_RCPT:
+    case STEP_DATA:
+    case STEP_MESSAGE:
+    case STEP_RSET:
+    case STEP_QUIT:
+    case STEP_SET:
+    case STEP_UNSET:
+    case STEP_CLOCK:
+      return PHASE_COUNT;
+  }
+  g_assert_not_reached();
+}
+
+static Slice make_request(const StoryDoor *door, const ScenarioStep *step, Phase phase) {
+  g_autoptr(GString) request = g_string_new(socketmap_name(phase));
+  g_string_append_c(request, ' ');
+  for (int fact = 0; fact < FACT_COUNT; fact++) {
+    const FactInfo *info = fact_info((Fact)fact);
+    bool is_told = info->socketmap_source != NULL && *info->socketmap_source != '\0' && strcmp(info->socketmap_source, "argument") != 0;
+    if (is_told) {
+      g_string_append_printf(request, "%s= %s<>", info->name, door->facts[fact] ? door->facts[fact] : "");
+    }
+  }
+  const char *said = phase == PHASE_EXPN ? step->text + strlen("EXPN") : step->text;
+  g_string_append_printf(request, "argument= %s", said);
+  if (phase == PHASE_UNKNOWN) {
+    g_string_append_printf(request, "%c5", (char)SOCKETMAP_SENDMAIL_MARK);
+  }
+  return slice_from(arena_printf(door->arena, "%zu:%s,", (size_t)request->len, request->str));
+}
+
+/* ---- the question ---- */
+
+static EvaluationState run_question(void *self) {
+  return inquiry_run(self);
+}
+
+static Question *const *wanted_questions(void *self, size_t *count) {
+  return inquiry_wanted(self, count);
+}
+
+static void answer_question(void *self, const Question *question, Answer *answer) {
+  inquiry_answer(self, question, answer);
+}
+
+static void expire_question(void *self, const char *reason) {
+  inquiry_expire(self, reason);
+}
+
+/* ---- the answer ---- */
+
+/* What stands between the quotes, as Sendmail says it: a doubled '%' is one. */
+static Slice said_reply(StoryDoor *door, Slice bytes) {
+  ptrdiff_t first = slice_find(bytes, '"'), last = slice_find_last(bytes, '"');
+  if (first < 0 || last <= first) {
+    return SLICE_EMPTY;
+  }
+  char *text = arena_alloc_text(door->arena, bytes.length);
+  size_t length = 0;
+  for (ptrdiff_t i = first + 1; i < last; i++) {
+    text[length++] = bytes.data[i];
+    i += bytes.data[i] == '%';
+  }
+  return slice_make(text, length);
+}
+
+static void read_refusal(StoryDoor *door, Phase phase, Slice reply, StepOutcome *outcome) {
+  Slice rest;
+  bool more;
+  Slice code = slice_split(reply, ' ', &rest, &more);
+  Slice enhanced = slice_split(rest, ' ', &rest, &more);
+  (void)g_snprintf(outcome->code, sizeof outcome->code, "%.*s", SLICE_ARGS(code));
+  (void)g_snprintf(outcome->enhanced, sizeof outcome->enhanced, "%.*s", SLICE_ARGS(enhanced));
+  const char **lines = ARENA_NEW_ARRAY(door->arena, const char *, 2);
+  lines[0] = slice_to_string(door->arena, rest);
+  outcome->lines = lines;
+  outcome->refused = true;
+  outcome->closed = phase == PHASE_UNKNOWN && strcmp(outcome->code, "421") == 0;
+}
+
+void socketmap_story_step(StoryDoor *door, const ScenarioStep *step, StepOutcome *outcome) {
+  struct SocketmapStory *socketmap = door->socketmap;
+  const StoryWorld *world = &door->world;
+  Phase phase = asked_phase(step);
+  if (phase == PHASE_COUNT) {
+    return;
+  }
+  SocketmapRequest request;
+  size_t used;
+  const char *problem;
+  Slice excerpt;
+  Slice bytes = make_request(door, step, phase);
+  if (socketmap_parse(bytes, &request, &used, &problem, &excerpt) != SOCKETMAP_PARSE_REQUEST) {
+    g_error("a request of our own is malformed: %.*s", SLICE_ARGS(bytes));
+  }
+  outcome->asked = true;
+  Slice answer;
+  if (request.kind == SOCKETMAP_ASKS) {
+    SocketmapOptions options = {
+        .server_name = world->server_name, .service = world->service, .deadline_ms = LIMIT_DEADLINE_MS, .owned = PHASES_ALL};
+    SocketmapQuestion *question =
+        socketmap_question_new(door->arena, world->ruleset, socketmap->session, &socketmap->variables, &request, &options, world->clock);
+    Inquiry *inquiry = socketmap_question_inquiry(question);
+    if (world->trace) {
+      inquiry_trace(inquiry, world->trace);
+    }
+    Waiting waiting = {inquiry, run_question, wanted_questions, answer_question, expire_question};
+    answerer_settle(world->answerer, &waiting);
+    answer = socketmap_question_bytes(question);
+    story_outcome_verdict(door, outcome, socketmap_question_verdict(question));
+  } else {
+    answer = socketmap_refusal_bytes(door->arena, &request);
+  }
+  outcome->said = slice_to_string(door->arena, answer);
+  Slice reply = said_reply(door, answer);
+  if (reply.length > 0) {
+    read_refusal(door, phase, reply, outcome);
+  }
+}
