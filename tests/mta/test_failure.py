@@ -85,8 +85,8 @@ class Heard:
                 self.wrong.append(f"{', '.join(row)}:\n  promised {promise!r}\n  heard    {strange!r}")
 
     def print(self):
-        order = [list(FAILURES) + [UNDER_LOAD, FULL], MILTER_SETTINGS + POLICY_SETTINGS + SENDMAIL_SETTINGS]
-        for row, heard in sorted(self.rows.items(), key=lambda item: (item[0][1], item[0][0], order[1].index(item[0][2]), order[0].index(item[0][3]))):
+        order = [*FAILURES, UNDER_LOAD, FULL, *SOCKETMAP_FAILURES]
+        for row, heard in sorted(self.rows.items(), key=lambda item: (*item[0][:3], order.index(item[0][3]))):
             print("FAILURE({}, {}, {}, {}, {})".format(*row[:2], *('"' + text.replace('"', '\\"') + '"' for text in (*row[2:], heard))))
 
 
@@ -180,12 +180,11 @@ def fate_of(server, session):
 class Victim:
     """A daemon at a fixed address, with what a failure needs to do to it."""
 
-    def __init__(self, path, folder, name, config=""):
-        self.folder = folder
+    def __init__(self, path, folder, name, config="", door=None, rules=RULES, other_rules=OTHER_RULES, arguments=()):
+        self.folder, self.rules, self.other_rules = folder, rules, other_rules
         self.rules_name = f"{name}.rules"
-        door = "milter" if path == MILTER else "policy"
-        self.door = door
-        self.daemon = Daemon(path, folder, folder.write(self.rules_name, RULES), f"[mailreeve]\ndoors = {door}\n{config}", name=name)
+        self.door = door or ("milter" if path == MILTER else "policy")
+        self.daemon = Daemon(path, folder, folder.write(self.rules_name, rules), f"[mailreeve]\ndoors = {self.door}\n{config}", arguments=arguments, name=name)
 
     def kill(self):
         self.daemon.process.kill()
@@ -218,7 +217,7 @@ class Victim:
 
     def reload_other(self):
         count = len(re.findall("reloaded: ", self.daemon.log()))
-        self.folder.write(self.rules_name, OTHER_RULES)
+        self.folder.write(self.rules_name, self.other_rules)
         self.daemon.reload()
         self.daemon.wait_log("reloaded: ", count + 1)
 
@@ -233,7 +232,7 @@ class Victim:
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGCONT)
         self.daemon.stop()
-        self.folder.write(self.rules_name, RULES)
+        self.folder.write(self.rules_name, self.rules)
         self.daemon.start()
 
 
@@ -554,6 +553,61 @@ def test_sendmail_restarts_under_load():
 def test_sendmail_full():
     with SendmailSite(LIMITED) as site:
         site.in_threads(at_the_limit)
+
+
+# The socket map door, which Sendmail asks about commands outside of messages
+
+COMMANDS = {"VRFY": "VRFY alice@example.test", "EXPN": "EXPN team", "ETRN": "ETRN example.test"}
+REFUSED = 'at vrfy, expn, etrn {{ [all] reject 550 5.7.1 "{}" }}\n'
+SOCKETMAP_SETTINGS = ["tempfail", "pass"]
+SOCKETMAP_FAILURES = {
+    "not running": {"VRFY": Victim.kill},
+    "killed between two commands": {"EXPN": Victim.kill},
+    "hanging": {"VRFY": Victim.freeze},
+    "killed and started between two commands": {"EXPN": Victim.crash_and_start},
+    "stopped and started between two commands": {"EXPN": Victim.restart},
+    "reloaded between two commands": {"EXPN": Victim.reload_other},
+    "reloaded with broken rules": {"EXPN": Victim.reload_broken},
+}
+
+
+def impatient_feature(folder):
+    """The shipped feature, but that it waits two seconds for an answer instead of ten."""
+    with open(os.path.join(SOURCE, "packaging", "sendmail", "mailreeve.m4"), encoding="utf-8") as file:
+        text = file.read()
+    check(text.count("-d10s") >= 4, "the feature's timeouts")
+    os.mkdir(os.path.join(folder.path, "feature"))
+    folder.write("feature/mailreeve.m4", text.replace("-d10s", "-d2s"))
+    return os.path.join(folder.path, "feature")
+
+
+def command_session(port, before):
+    """The rules refuse each command; what is heard instead, where it is something else."""
+    parts = {}
+    with SmtpClient(port) as client:
+        client.command("EHLO client.example.net")
+        for name, line in COMMANDS.items():
+            before.get(name, lambda: None)()
+            reply = client.command(line).replace("\n", " / ").replace("mx.example.test", "HOST")
+            if reply != "550 5.7.1 not here":
+                parts.setdefault(reply, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reply}" for reply, names in parts.items()) or "the rules' refusals"
+
+
+def test_sendmail_socketmap():
+    def one(folder, feature, setting):
+        port = free_port()
+        victim = Victim(POLICYD, folder, f"map-{setting}", "", "socketmap", REFUSED.format("not here"), REFUSED.format("other rules"), ["--socketmap", f"inet:127.0.0.1:{port}"])
+        with victim.daemon, PrivateSendmail(features=f"FEATURE(`mailreeve', `inet:{port}@127.0.0.1', `{setting}')dnl\n", feature_folders=[feature]) as sendmail:
+            for failure, plan in SOCKETMAP_FAILURES.items():
+                victim.make_well()
+                heard = command_session(sendmail.port, {step: (lambda act=act: act(victim)) for step, act in plan.items()})
+                HEARD.tell(("SOCKETMAP", "Sendmail", f"FEATURE(`mailreeve', SOCKET, `{setting}')", failure), heard)
+            victim.make_well()
+            equal(command_session(sendmail.port, {}), "the rules' refusals", "all is well again")
+    with Folder() as folder:
+        feature = impatient_feature(folder)
+        in_threads([lambda setting=setting: one(folder, feature, setting) for setting in SOCKETMAP_SETTINGS])
 
 
 def main():
