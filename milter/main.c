@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "common/door/reply_lint.h"
 #include "common/service/daemon.h"
 #include "common/service/decision_log.h"
 #include "milter/callbacks.h"
@@ -69,7 +70,7 @@ static void stop(Filter *filter) {
 int main(int argc, char **argv) {
   int exit_code = 0;
   signals_block();
-  Daemon *daemon = daemon_start(DAEMON_MILTER, argc, argv, &exit_code);
+  Daemon *daemon = daemon_start(DAEMON_MILTER, reply_lint, argc, argv, &exit_code);
   if (daemon == NULL) {
     return exit_code;
   }

@@ -3,11 +3,12 @@
  */
 #include <stdlib.h>
 
+#include "common/door/reply_lint.h"
 #include "policy/server.h"
 
 int main(int argc, char **argv) {
   int exit_code = EXIT_SUCCESS;
-  Daemon *daemon = daemon_start(DAEMON_POLICY, argc, argv, &exit_code);
+  Daemon *daemon = daemon_start(DAEMON_POLICY, reply_lint, argc, argv, &exit_code);
   if (daemon == NULL) {
     return exit_code;
   }

@@ -61,9 +61,6 @@ static void print_file(const char *path, const Ruleset *ruleset, const Diagnosti
 static bool check_file(const char *path, const RulesetOptions *ruleset_options, json_t *files) {
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   g_autoptr(Ruleset) ruleset = ruleset_load_file(path, ruleset_options, diagnostics);
-  if (ruleset) {
-    reply_lint(ruleset, ruleset_options, diagnostics);
-  }
   if (files) {
     (void)json_array_append_new(files, file_json(path, ruleset, diagnostics));
   } else {
@@ -83,8 +80,11 @@ static int run(int argc, char **argv) {
   }
   ResourceContext context = {0};
   ResourceSource *source = resource_source_plain_new(&context);
-  RulesetOptions ruleset_options = {
-      .enabled_doors = doors, .pedantic = command_line_has(line, "--pedantic"), .resources = source, .open_resources = true};
+  RulesetOptions ruleset_options = {.enabled_doors = doors,
+                                    .pedantic = command_line_has(line, "--pedantic"),
+                                    .resources = source,
+                                    .open_resources = true,
+                                    .lint = reply_lint};
   bool all_good = true;
   json_t *files = command_line_has(line, "--json") ? json_array() : NULL;
   for (size_t i = 0; i < command_line_operand_count(line); i++) {

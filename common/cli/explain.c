@@ -18,9 +18,6 @@
 
 extern const Command command_explain;
 
-/* The doors that are asked at the steps of a message: socket maps are not. */
-enum { EXPLAINED_DOORS = DOOR_MILTER + 1 };
-
 typedef struct Explain {
   const CommandLine *line;
   Arena *arena;
@@ -253,12 +250,23 @@ static bool is_early(StepKind kind) {
   return kind == STEP_CLIENT || kind == STEP_HELO || kind == STEP_EHLO;
 }
 
+/* The first one after the explained door that is asked at the step; the explained door where none is. */
+static const StepOutcome *asked_door(const Explain *explain, const StepOutcome outcomes[DOOR_COUNT]) {
+  for (int i = 0; i < DOOR_COUNT; i++) {
+    const StepOutcome *outcome = &outcomes[((int)explain->door + i) % DOOR_COUNT];
+    if (outcome->asked) {
+      return outcome;
+    }
+  }
+  return &outcomes[explain->door];
+}
+
 /* The policy door says at once what the milter holds: its verdict is the one to show. */
 static const StepOutcome *deciding(const Explain *explain, StepKind kind, const StepOutcome outcomes[DOOR_COUNT], bool *held) {
   const StepOutcome *policy = &outcomes[DOOR_POLICY], *milter = &outcomes[DOOR_MILTER];
   bool early = is_early(kind) && policy->asked && policy->refused && !milter->refused;
   *held = early || policy->held;
-  return early ? policy : &outcomes[explain->door];
+  return early ? policy : asked_door(explain, outcomes);
 }
 
 static char *verdict_text(const ScenarioStep *step, const StepOutcome *outcome) {
@@ -296,7 +304,7 @@ static void tell_json(Explain *explain, const ScenarioStep *step, const StepOutc
   bool held;
   const StepOutcome *shown = deciding(explain, step->kind, outcomes, &held);
   json_t *doors = json_object();
-  for (int door = 0; door < EXPLAINED_DOORS; door++) {
+  for (int door = 0; door < DOOR_COUNT; door++) {
     (void)json_object_set_new(doors, door_name((Door)door),
                               outcome_json(&outcomes[door], client_view_json(&explain->view, step, (Door)door, &outcomes[door])));
   }
@@ -334,9 +342,10 @@ static void tell_text(const Explain *explain, const ScenarioStep *step, const St
   (void)printf("%s\n%s  %-8s %s\n", smtp_text(arena, step), rules->str, "verdict", verdict);
   print_list("effect", shown->effects);
   print_list("", shown->failures);
-  print_said(&outcomes[DOOR_POLICY], "policy");
-  print_said(&outcomes[DOOR_MILTER], "milter");
-  for (int door = 0; door < EXPLAINED_DOORS; door++) {
+  for (int door = 0; door < DOOR_COUNT; door++) {
+    print_said(&outcomes[door], door_name((Door)door));
+  }
+  for (int door = 0; door < DOOR_COUNT; door++) {
     client_view_print(&explain->view, step, (Door)door, &outcomes[door]);
   }
   if (held) {
@@ -359,7 +368,7 @@ static bool tell_step(Explain *explain, const ScenarioStep *step) {
   }
   story_door_step(explain->doors[explain->door], step,
                   &outcomes[explain->door]); /* first: the other one's look-ups are answered from what is kept */
-  for (int door = 0; door < EXPLAINED_DOORS; door++) {
+  for (int door = 0; door < DOOR_COUNT; door++) {
     if ((Door)door != explain->door) {
       story_door_step(explain->doors[door], step, &outcomes[door]);
     }
@@ -377,7 +386,7 @@ static bool tell_step(Explain *explain, const ScenarioStep *step) {
 
 static void tell_story(Explain *explain) {
   explain->recorder = recorder_new(explain->ruleset);
-  for (int door = 0; door < EXPLAINED_DOORS; door++) {
+  for (int door = 0; door < DOOR_COUNT; door++) {
     StoryWorld world = {.ruleset = explain->ruleset,
                         .clock = explain->clock,
                         .answerer = explain->answerer,
@@ -392,7 +401,7 @@ static void tell_story(Explain *explain) {
   while (step && tell_step(explain, step)) {
     step = step->next;
   }
-  for (int door = 0; door < EXPLAINED_DOORS; door++) {
+  for (int door = 0; door < DOOR_COUNT; door++) {
     story_door_free(explain->doors[door]);
   }
   recorder_free(explain->recorder);
@@ -460,8 +469,8 @@ static bool read_settings(Explain *explain) {
   if (!explain->smtpd_delays && strcmp(delays, "no") != 0) {
     return usage_error("expected yes or no", delays) == EXIT_GOOD;
   }
-  if (name && (!door_from_name(slice_from(name), &explain->door) || (int)explain->door >= EXPLAINED_DOORS)) {
-    return usage_error("there is no such door: expected policy or milter", name) == EXIT_GOOD;
+  if (name && !door_from_name(slice_from(name), &explain->door)) {
+    return usage_error("there is no such door: expected policy, milter or socketmap", name) == EXIT_GOOD;
   }
   if (command_line_operand_count(explain->line) != 1) {
     (void)command_usage_error(&command_explain, "which rules file?");
@@ -526,7 +535,7 @@ static const CommandOption options[] = {
     {"--dns", "FILE", "ask no DNS: the answers stand in this file, as in the dns block of a scenario"},
     {"--smtpd-delay-reject", "yes|no",
      "the setting of Postfix, for what the client sees of the policy daemon's answers; yes when not given"},
-    {"--door", "policy|milter", "show the evaluations of this door; milter when not given"},
+    {"--door", "policy|milter|socketmap", "show the evaluations of this door; milter when not given"},
     {"--json", NULL, "print JSON"},
     {0},
 };
@@ -538,7 +547,7 @@ const Command command_explain = {
     .description =
         "Takes one message through the rules, step by step: each rule that was read, the value of its condition and of all parts that were "
         "asked, each look-up with its answer and how long it took, the verdict, what the policy daemon would answer to Postfix and what "
-        "the milter would say to the client.\n\n"
+        "the milter would say to the client; at VRFY, EXPN, ETRN and unknown commands what Sendmail's socket maps would be told.\n\n"
         "For each refusal it shows the bytes that the SMTP client gets from Postfix and from Sendmail, at which command, and what was lost "
         "or "
         "changed on the way: each mail server has its own habits.\n\n"

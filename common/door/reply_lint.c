@@ -179,17 +179,12 @@ static bool outcome_of(const Action *action, Outcome *outcome) {
   return action == &action_tempfail || action == &action_reject || action == &action_disconnect;
 }
 
-static void release_ruleset(void *ruleset) {
-  ruleset_unref(ruleset);
-}
-
-void reply_lint(Ruleset *ruleset, const RulesetOptions *options, Diagnostics *diagnostics) {
-  size_t before = diagnostics_count(diagnostics);
+void reply_lint(const Program *program, const RulesetOptions *options, Diagnostics *diagnostics) {
   ReplyLint lint = {.options = options, .diagnostics = diagnostics};
   for (int phase = 0; phase < PHASE_COUNT; phase++) {
-    const PhaseProgram *program = &ruleset->phases[phase];
-    for (size_t i = 0; i < program->count; i++) {
-      const Statement *statement = &program->statements[i];
+    const PhaseProgram *rules = &program->phases[phase];
+    for (size_t i = 0; i < rules->count; i++) {
+      const Statement *statement = &rules->statements[i];
       Outcome outcome;
       if (statement->kind != STATEMENT_RULE || statement->rule->observe || !outcome_of(statement->rule->action, &outcome)) {
         continue;
@@ -199,8 +194,5 @@ void reply_lint(Ruleset *ruleset, const RulesetOptions *options, Diagnostics *di
       lint_reply(&lint, statement->rule, &verdict);
       arena_free(lint.arena);
     }
-  }
-  if (diagnostics_count(diagnostics) > before) {
-    diagnostics_keep(diagnostics, release_ruleset, ruleset_ref(ruleset));
   }
 }

@@ -8,8 +8,8 @@
 
 /*
  * Compiles the reply of each rule for each enabled door and the mail servers behind it, and warns of what the author would want to know: the notes of
- * reply_note.def by their weight. `options` are those that the ruleset was loaded with. The diagnostics keep the ruleset.
+ * reply_note.def by their weight. For RulesetOptions.lint.
  */
-void reply_lint(Ruleset *ruleset, const RulesetOptions *options, Diagnostics *diagnostics);
+void reply_lint(const Program *program, const RulesetOptions *options, Diagnostics *diagnostics);
 
 #endif

@@ -248,5 +248,9 @@ void reply_model_sendmail_milter(ReplyWork *work) {
 /* ---- Sendmail's socket maps: check_vrfy, check_expn, check_etrn, check_other ---- */
 
 void reply_model_socketmap(ReplyWork *work) {
-  reply_see(work, work->phase, &work->parts, code_is(work, "421"));
+  bool closes = work->phase == PHASE_UNKNOWN && code_is(work, "421");
+  if (work->verdict->outcome == OUTCOME_DISCONNECT && !closes) {
+    reply_note(work, REPLY_NOTE_NOT_CLOSED, "Sendmail does not close the connection at %s", phase_command(work->phase));
+  }
+  reply_see(work, work->phase, &work->parts, closes);
 }

@@ -201,13 +201,16 @@ typedef struct Program {
 /* A ruleset for the outside: `Ruleset` is a Program. */
 typedef Program Ruleset;
 
-typedef struct RulesetOptions {
+typedef struct RulesetOptions RulesetOptions;
+struct RulesetOptions {
   DoorSet enabled_doors;     /* a fact or action that none of them has is an error */
   bool pedantic;             /* pairs that RFC 5248 does not list */
   bool check_owners;
   ResourceSource *resources; /* never NULL */
   bool open_resources;       /* false: only check (mailreeve check without tables' files is still told when a plain file is missing) */
-} RulesetOptions;
+  /* Warns about a good ruleset with what the language does not know: the doors (reply_lint). NULL: nothing */
+  void (*lint)(const Program *program, const RulesetOptions *options, Diagnostics *diagnostics);
+};
 
 /*
  * Reads, checks and compiles. NULL when there are errors: they are in `diagnostics` (also an unreadable file, with a span of length 0).

@@ -23,6 +23,8 @@ static Ruleset *load(Program *program, const RulesFile *file, const RulesetOptio
   program->tree = file;
   bool checked = file && check_rules(program, file, parsed, options, diagnostics);
   bool good = parsed && checked;
+  if (good && options->lint)
+    options->lint(program, options, diagnostics);
   if (diagnostics_count(diagnostics) > 0)
     diagnostics_keep(diagnostics, release_ruleset, ruleset_ref(program));
   if (good)

@@ -32,6 +32,7 @@ enum {
 
 struct Daemon {
   DaemonKind kind;
+  DaemonLint lint;
   Config *config;     /* atomic pointer: the one in force */
   GPtrArray *configs; /* all that were ever in force; only the helper adds */
   Listener **listeners;
@@ -58,13 +59,14 @@ static DoorSet config_doors(const Config *config) {
 }
 
 /* NULL when the rules are bad; what there is to say is in the log. */
-static Ruleset *load_rules(const Config *config, Registry *registry) {
+static Ruleset *load_rules(const Config *config, Registry *registry, DaemonLint lint) {
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   RulesetOptions options = {
       .enabled_doors = config_doors(config),
       .check_owners = true,
       .resources = registry_source(registry),
       .open_resources = true,
+      .lint = lint,
   };
   Ruleset *ruleset = ruleset_load_file(config->rules_path, &options, diagnostics);
   if (diagnostics_count(diagnostics) > 0) {
@@ -123,7 +125,7 @@ static void reload(Daemon *daemon) {
     log_error("%s", error->message);
   } else {
     registry_begin_reload(daemon->registry);
-    ruleset = load_rules(config, daemon->registry);
+    ruleset = load_rules(config, daemon->registry, daemon->lint);
   }
   if (ruleset == NULL) {
     log_error("reload failed: the old rules stay in force");
@@ -290,7 +292,7 @@ static bool start_inside(Daemon *daemon, GError **error) {
   }
   ResourceContext context = {.dns = &dns_resolver_backend, .dns_self = daemon->resolver, .check_owners = true};
   daemon->registry = registry_new(&context);
-  daemon->ruleset = load_rules(daemon->config, daemon->registry);
+  daemon->ruleset = load_rules(daemon->config, daemon->registry, daemon->lint);
   if (daemon->ruleset == NULL) {
     g_set_error(error, G_FILE_ERROR, 0, "not started: the rules are bad");
     return false;
@@ -342,7 +344,7 @@ static void open_standard_files(void) {
   }
 }
 
-Daemon *daemon_start(DaemonKind kind, int argc, char **argv, int *exit_code) {
+Daemon *daemon_start(DaemonKind kind, DaemonLint lint, int argc, char **argv, int *exit_code) {
   open_standard_files();
   Config *config = NULL;
   ConfigResult result = config_read(kind, argc, argv, &config);
@@ -358,6 +360,7 @@ Daemon *daemon_start(DaemonKind kind, int argc, char **argv, int *exit_code) {
       break;
   }
   Daemon *daemon = daemon_new(kind, config);
+  daemon->lint = lint;
   if (!daemon_begin(daemon, result == CONFIG_RUN, exit_code)) {
     daemon_stop(daemon);
     return NULL;

@@ -14,13 +14,16 @@
 
 typedef struct Daemon Daemon;
 
+/* What warns about rules with what the doors know: RulesetOptions.lint. */
+typedef void (*DaemonLint)(const Program *program, const RulesetOptions *options, Diagnostics *diagnostics);
+
 /*
  * Goes through the start order up to "ready to serve" (but does not say so): reads configuration, opens listeners (the milter has one, bound and listening), forks, drops
  * privileges, loads rules, starts the scheduler and resolver. NULL: *exit_code says what main returns (errors are told; --check, --version end here too).
  * SIGHUP is blocked and SIGPIPE ignored when it returns: the daemon unblocks SIGHUP, or waits for it, when it can handle it. Threads made here have
  * all signals blocked. In daemon mode the parent process never returns from here.
  */
-Daemon *daemon_start(DaemonKind kind, int argc, char **argv, int *exit_code);
+Daemon *daemon_start(DaemonKind kind, DaemonLint lint, int argc, char **argv, int *exit_code);
 /* Any thread. A reload may put another one in place; what was returned stays valid until daemon_stop. */
 const Config *daemon_config(const Daemon *daemon);
 Listener *const *daemon_listeners(const Daemon *daemon, size_t *count);

@@ -140,12 +140,14 @@ static void run_parser(const Case *test, Outcomes *outcomes) {
 static void run_loader(const Case *test, Outcomes *outcomes) {
   ResourceContext context = {0};
   ResourceSource *source = resource_source_plain_new(&context);
-  RulesetOptions options = {
-      .enabled_doors = test->doors, .pedantic = test->pedantic, .resources = source, .open_resources = test->open_resources};
+  RulesetOptions options = {.enabled_doors = test->doors,
+                            .pedantic = test->pedantic,
+                            .resources = source,
+                            .open_resources = test->open_resources,
+                            .lint = reply_lint};
   Diagnostics *diagnostics = diagnostics_new();
   Ruleset *ruleset = ruleset_load_text(RULES_NAME, test->rules, FILES, &options, diagnostics);
   if (ruleset != NULL) {
-    reply_lint(ruleset, &options, diagnostics);
     append_canonical(ruleset->tree, outcomes);
   }
   append_diagnostics(diagnostics, ruleset != NULL, outcomes);

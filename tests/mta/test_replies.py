@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What a client sees of a refusal, byte for byte, is what `mailreeve explain` says: each reply code that a rule may say, at each phase where it may be sent, and
-texts of all kinds, through a real Postfix (policy daemon, with smtpd_delay_reject on and off; milter) and a real Sendmail (milter).
+texts of all kinds, through a real Postfix (policy daemon, with smtpd_delay_reject on and off; milter) and a real Sendmail (milter; socket maps).
 
     test_replies.py [--verbose] [WORD ...]        from the build folder; with words only the cases whose names have one of them
 
@@ -17,14 +17,16 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 from daemons import MILTER, POLICYD, Daemon, Folder, program  # noqa: E402
-from private_postfix import PrivatePostfix, SmtpClient  # noqa: E402
+from private_postfix import PrivatePostfix, SmtpClient, free_port  # noqa: E402
 from private_sendmail import SKIPPED, PrivateSendmail, milter  # noqa: E402
 
 SERVER = "mx.example.test"
+FEATURE = os.path.join(HERE, "..", "..", "packaging", "sendmail")
 CLOSING = (421, 521)
-COMMANDS = {"vrfy": "VRFY alice@example.test", "etrn": "ETRN relay.example", "expn": "EXPN", "unknown": "XYZZY"}
+COMMANDS = {"vrfy": "VRFY alice@example.test", "etrn": "ETRN relay.example", "expn": "EXPN team", "unknown": "XYZZY"}
 MESSAGE = ("mail", "rcpt", "data", "eom")
-DOORS = {"policy": ("connect", "helo", "mail", "rcpt", "data", "eom", "vrfy", "etrn"), "milter": ("connect", "helo", "mail", "rcpt", "data", "eom", "expn", "unknown")}
+DOORS = {"policy": ("connect", "helo", "mail", "rcpt", "data", "eom", "vrfy", "etrn"), "milter": ("connect", "helo", "mail", "rcpt", "data", "eom", "expn", "unknown"),
+         "socketmap": ("vrfy", "expn", "etrn", "unknown")}
 
 
 def mailreeve(*arguments):
@@ -44,7 +46,7 @@ class Case:
         self.name, self.phase, self.action = name, phase, action
         self.address, self.helo, self.sender, self.recipient = "127.0.0.1", "client.example.net", "sender@example.net", "alice@example.test"
         self.command = COMMANDS.get(phase)
-        if phase == "connect":
+        if phase == "connect" or self.command:
             self.address = f"198.51.{100 + Case.count // 250}.{1 + Case.count % 250}"
             self.condition = f"client_address == {self.address}"
         elif phase in ("mail", "data", "eom"):
@@ -94,7 +96,7 @@ TEXTS = {
     "enhanced-only": "reject 5.7.9",
     "code-only": "tempfail 451",
     "nothing": "reject",
-    "quotes": 'reject 553 5.1.8 "<{helo_name}>... \\"{helo_name}\\""',
+    "quotes": 'reject 553 5.1.8 "<{client_address}>... \\"{helo_name}\\""',
     "looks-enhanced": 'reject 550 5.7.1 "5.7.9 is not the code"',
 }
 # Values of tables may have no enhanced code.
@@ -126,8 +128,8 @@ def enhanced_cases():
 def text_cases():
     for phase in MESSAGE + ("unknown",):
         for name, action in TEXTS.items():
-            if phase == "unknown" and "{sasl_username}" in action:
-                continue  # the fact is the message's
+            if phase == "unknown" and ("{sasl_username}" in action or "{helo_name}" in action):
+                continue  # the facts are the message's, or unknown to socket maps
             yield Case(f"{name}-{phase}", phase, action)
     for phase in ("connect", "helo"):
         for name in ("lines", "bye-lines", "never-lines", "percent", "eight-bit", "controls", "long"):
@@ -139,6 +141,11 @@ def text_cases():
         for name in PLAIN:
             yield Case(f"{name}-{phase}", phase, f'check plain["{name}"]')
     yield Case("x" * 60, "rcpt", 'reject 550 5.1.1 "a long address"')
+
+
+def door_can(door, case):
+    """Sendmail closes the connection at unknown commands only."""
+    return door != "socketmap" or case.phase == "unknown" or not case.action.startswith("disconnect")
 
 
 def write_rules(folder, cases, phases, name):
@@ -235,7 +242,7 @@ def through_postfix(port):
     def connect(case):
         client = SmtpClient(port)
         greeting = (client.greeting + "\r\n").encode()
-        if case.phase == "connect":
+        if case.address != "127.0.0.1":
             greeting = Client(client).command(f"XCLIENT ADDR={case.address} NAME=[UNAVAILABLE] PORT=40000")
         return greeting, Client(client)
 
@@ -244,7 +251,7 @@ def through_postfix(port):
 
 def through_sendmail(sendmail):
     def connect(case):
-        client = sendmail.client(case.address if case.phase == "connect" else None, greeting="")
+        client = sendmail.client(case.address if case.address != "127.0.0.1" else None, greeting="")
         return (client.greeting + "\r\n").encode(), Client(client)
 
     return connect
@@ -258,7 +265,7 @@ class Report:
     def tell(self, where, cases, explained, door, mta, connect):
         phases = DOORS[door]
         before = self.told
-        expectations = [(case, explained[case.name].get(door, {}).get(mta, [])) for case in cases if case.phase in phases]
+        expectations = [(case, explained[case.name].get(door, {}).get(mta, [])) for case in cases if case.phase in phases and door_can(door, case)]
         expectations = [(case, expected) for case, expected in expectations if expected]
         with ThreadPoolExecutor(8) as pool:
             problems = pool.map(lambda pair: try_to_tell(pair[0], connect, pair[1]), expectations)
@@ -297,7 +304,7 @@ def main():
     report = Report(verbose)
     with Folder() as folder:
         by_phase = {phase: write_rules(folder, cases, [phase], f"{phase}.rules") for phase in [*DOORS["policy"], "expn", "unknown"]}
-        rules = {door: write_rules(folder, cases, phases, f"{door}.rules") for door, phases in DOORS.items()}
+        rules = {door: write_rules(folder, [case for case in cases if door_can(door, case)], phases, f"{door}.rules") for door, phases in DOORS.items()}
         config = "[mailreeve]\ndoors = {}\nserver_name = " + SERVER + "\n"
         early = [case for case in told if case.phase in ("connect", "helo", "mail")]
         with ThreadPoolExecutor(4) as pool:
@@ -312,12 +319,17 @@ def main():
             if why_not is None:
                 with PrivateSendmail(milters=[milter(f"inet:{filter_daemon.port}@127.0.0.1")]) as sendmail:
                     report.tell("Sendmail, milter", told, delayed, "milter", "sendmail", through_sendmail(sendmail))
+                socketmap = f"inet:127.0.0.1:{free_port()}"
+                with Daemon(POLICYD, folder, rules["socketmap"], config.format("socketmap"), arguments=["--socketmap", socketmap], name="socketmap"):
+                    feature = f"FEATURE(`mailreeve', `inet:{socketmap.rpartition(':')[2]}@127.0.0.1')dnl\n"
+                    with PrivateSendmail(features=feature, feature_folders=[FEATURE]) as sendmail:
+                        report.tell("Sendmail, socketmap", told, delayed, "socketmap", "sendmail", through_sendmail(sendmail))
             else:
                 print(f"Sendmail: left out: {why_not}")
     if not words:
         documented = {"421", "450", "451", "452", "500", "501", "502", "503", "504", "550", "551", "552", "553", "554"}
         for where, codes in report.codes.items():
-            if where != "Postfix, undelayed" and not documented <= codes:
+            if where in ("Postfix, policy", "Postfix, milter", "Sendmail, milter") and not documented <= codes:
                 report.wrong += 1
                 print(f"{where}: no client saw {sorted(documented - codes)}")
     return 1 if report.wrong or report.told == 0 else 0

@@ -253,6 +253,15 @@ static const Case cases[] = {
      MTA_SENDMAIL,
      "unknown!421 4.7.1 bye~",
      NOTE(CODE_CHANGED) | NOTE(ENHANCED_CHANGED)},
+    {"socket map at VRFY",
+     BYE_421,
+     {"bye"},
+     PHASE_CONNECT,
+     PHASE_VRFY,
+     DOOR_SOCKETMAP,
+     MTA_SENDMAIL,
+     "vrfy:421 4.7.0 bye~",
+     NOTE(LATER) | NOTE(NOT_CLOSED)},
     {"EXPN is Sendmail's own", REJECT_550, {"no"}, PHASE_EXPN, PHASE_EXPN, SENDMAIL_MILTER, "", NOTE(NOT_ASKED)},
 };
 
