@@ -90,7 +90,7 @@ static void check_answer(Slice text) {
   g_autoptr(Arena) arena = arena_new(0);
   Verdict verdict = {
       .outcome = OUTCOME_REJECT, .phase = PHASE_RCPT, .reply = {.code = 550, .enhanced = {5, 7, 1}, .lines = &text, .line_count = 1}};
-  Effect effect = {.kind = EFFECT_PREPEND_HEADER, .as.header = {text, text}};
+  Effect effect = {.kind = EFFECT_PREPEND_HEADER, .as.header = {.name = text, .value = text}};
   Slice answers[] = {policy_encode(arena, &verdict, NULL, false), policy_encode(arena, &(Verdict){.outcome = OUTCOME_PASS}, &effect, false),
                      policy_encode(arena, &(Verdict){.outcome = OUTCOME_DISCARD, .discard_why = text}, NULL, false)};
   g_assert(slice_starts_with(answers[0], SLICE_LITERAL("550 5.7.1 ")) && answers[0].length > strlen("550 5.7.1 "));

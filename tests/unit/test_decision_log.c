@@ -103,7 +103,9 @@ END_TEST
 START_TEST(test_effects_and_failures) {
   static const Slice text = SLICE_LITERAL("would");
   static const Effect effects[] = {
-      {.kind = EFFECT_PREPEND_HEADER, .rule = SLICE_LITERAL("stamp"), .as.header = {SLICE_LITERAL("X-A"), SLICE_LITERAL("b\nc")}},
+      {.kind = EFFECT_PREPEND_HEADER,
+       .rule = SLICE_LITERAL("stamp"),
+       .as.header = {.name = SLICE_LITERAL("X-A"), .value = SLICE_LITERAL("b\nc")}},
       {.kind = EFFECT_LOG, .rule = SLICE_LITERAL("note"), .as.log_text = SLICE_LITERAL("hello")},
       {.kind = EFFECT_DELAY, .rule = SLICE_LITERAL("slow"), .as.delay_ms = 1500},
       {.kind = EFFECT_QUARANTINE_MESSAGE, .rule = SLICE_LITERAL("hold"), .as.why = SLICE_LITERAL("odd")},

@@ -118,9 +118,10 @@ START_TEST(only_so_many_are_kept) {
   g_autoptr(GArray) kept = g_array_new(FALSE, FALSE, sizeof(Effect));
   g_autoptr(Arena) arena = arena_new(0);
   char address[32];
-  Effect effects[] = {{.kind = EFFECT_REMOVE_RECIPIENT, .rule = SLICE_LITERAL("a")},
-                      {.kind = EFFECT_APPEND_HEADER, .rule = SLICE_LITERAL("b"), .as.header = {SLICE_LITERAL("X"), SLICE_LITERAL("x")}},
-                      {.kind = EFFECT_LOG, .rule = SLICE_LITERAL("c")}};
+  Effect effects[] = {
+      {.kind = EFFECT_REMOVE_RECIPIENT, .rule = SLICE_LITERAL("a")},
+      {.kind = EFFECT_APPEND_HEADER, .rule = SLICE_LITERAL("b"), .as.header = {.name = SLICE_LITERAL("X"), .value = SLICE_LITERAL("x")}},
+      {.kind = EFFECT_LOG, .rule = SLICE_LITERAL("c")}};
   Verdict verdict = {.outcome = OUTCOME_PASS, .effects = effects, .effect_count = G_N_ELEMENTS(effects)};
   for (int i = 1; i < LIMIT_MESSAGE_EFFECTS; i++) {
     (void)g_snprintf(address, sizeof address, "a%d@b.test", i);

@@ -100,7 +100,7 @@ START_TEST(test_cut_between_characters) {
 END_TEST
 
 static Effect header(Slice name, Slice value) {
-  return (Effect){.kind = EFFECT_PREPEND_HEADER, .as.header = {name, value}};
+  return (Effect){.kind = EFFECT_PREPEND_HEADER, .as.header = {.name = name, .value = value}};
 }
 
 START_TEST(test_effects) {

@@ -41,7 +41,7 @@ START_TEST(a_copy_stands_on_its_own) {
   Effect effects[] = {
       {EFFECT_LOG, in_arena(first, "a"), {.log_text = in_arena(first, "logged")}},
       {EFFECT_DELAY, in_arena(first, "b"), {.delay_ms = 2000}},
-      {EFFECT_PREPEND_HEADER, in_arena(first, "c"), {.header = {in_arena(first, "X-A"), in_arena(first, "value")}}},
+      {EFFECT_PREPEND_HEADER, in_arena(first, "c"), {.header = {.name = in_arena(first, "X-A"), .value = in_arena(first, "value")}}},
       {EFFECT_QUARANTINE_MESSAGE, in_arena(first, "d"), {.why = in_arena(first, "odd")}},
       {EFFECT_DELETE_HEADER, in_arena(first, "f"), {.header = {in_arena(first, "X-B"), SLICE_EMPTY, HEADER_LAST}}},
       {EFFECT_REDIRECT_MESSAGE, in_arena(first, "g"), {.address = in_arena(first, "a@b.example")}},
