@@ -177,6 +177,22 @@ static bool add_commands(Explain *explain) {
   return true;
 }
 
+/* With --message: a file as mail programs keep it, header, empty line, body; its lines may end in LF alone. */
+static bool read_content(Explain *explain, ScenarioStep *step) {
+  const char *path = command_line_value(explain->line, "--message");
+  g_autofree char *text = NULL;
+  gsize length = 0;
+  if (path == NULL) {
+    return true;
+  }
+  if (!g_file_get_contents(path, &text, &length, NULL)) {
+    return usage_error("cannot be read", path) == EXIT_GOOD;
+  }
+  step->content = message_content_lines(explain->arena, slice_make(text, length));
+  step->has_content = true;
+  return true;
+}
+
 static bool add_message(Explain *explain, const Said *said) {
   const char *sender = command_line_value(explain->line, "--sender");
   if (sender == NULL) {
@@ -190,8 +206,9 @@ static bool add_message(Explain *explain, const Said *said) {
     return false;
   }
   (void)add_step(explain, STEP_DATA, NULL);
-  add_step(explain, STEP_MESSAGE, NULL)->number = said->message_size;
-  return true;
+  ScenarioStep *message = add_step(explain, STEP_MESSAGE, NULL);
+  message->number = said->message_size;
+  return read_content(explain, message);
 }
 
 static bool make_story(Explain *explain) {
@@ -530,6 +547,7 @@ static const CommandOption options[] = {
     {"--command", "LINE",
      "a command after HELO: VRFY, EXPN, ETRN or one that the server does not know; may be given several times, and alone"},
     {"--set", "FACT=VALUE", "what the mail server says of another fact; may be given several times"},
+    {"--message", "FILE", "the message: its header, an empty line and its body; without it nothing is in it"},
     {"--time", "YYYY-MM-DD HH:MM", "the time; now when not given"},
     {"--resolver", "HOST[@PORT]", "the DNS server to ask; the system's when not given"},
     {"--dns", "FILE", "ask no DNS: the answers stand in this file, as in the dns block of a scenario"},

@@ -98,6 +98,11 @@ static const char *expression_text(Recorder *recorder, const Expression *express
   if (expression->kind == EXPRESSION_FACT) {
     return fact_info(expression->as.fact)->name; /* its node may be that of a property of it */
   }
+  if (expression->kind == EXPRESSION_ELEMENT) {
+    Slice rest;
+    bool more;
+    return slice_to_string(recorder->arena, slice_split(expression->node->text, '.', &rest, &more));
+  }
   return expression->node ? slice_to_string(recorder->arena, rules_format_expression(recorder->arena, expression->node)) : "";
 }
 

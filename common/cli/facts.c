@@ -7,6 +7,7 @@
 #include "common/cli/command.h"
 #include "common/cli/listing.h"
 #include "common/smtp/fact.h"
+#include "common/smtp/record.h"
 
 extern const Command command_facts;
 
@@ -31,15 +32,41 @@ static const char *source_words(const char *source) {
   return source[0] == '\0' ? "known to the daemon itself" : source;
 }
 
+static bool has_records(const FactInfo *info) {
+  return info->type == TYPE_LIST && info->element_type == TYPE_RECORD;
+}
+
+/* What the elements of a list of records have of their own: "name (string): its file name ...". */
+static void print_fields(Arena *arena, RecordKind kind) {
+  for (size_t i = 0; i < record_field_count(kind); i++) {
+    const RecordField *field = record_field(kind, i);
+    listing_field(i == 0 ? "each has" : "", arena_printf(arena, "%s (%s): %s", field->name, value_type_name(field->type), field->sentence));
+  }
+}
+
 static void print_fact(const FactInfo *info) {
-  (void)printf("%s  (%s, %s)\n", info->name, value_type_name(info->type), scope_name(info->scope));
+  g_autoptr(Arena) arena = arena_new(0);
+  (void)printf("%s  (%s, %s)\n", info->name, fact_type_words(arena, info), scope_name(info->scope));
   listing_field("is", info->sentence);
+  if (has_records(info)) {
+    print_fields(arena, info->record);
+  }
   listing_field_phases("phases", info->phases, "none");
   listing_field("policy", source_words(info->policy_source));
   listing_field("milter", source_words(info->milter_source));
   listing_field("socketmap", source_words(info->socketmap_source));
   listing_field("empty", sentinel_words(info->empty));
   listing_field("form", info->normal_form);
+}
+
+static json_t *fields_json(RecordKind kind) {
+  json_t *fields = json_array();
+  for (size_t i = 0; i < record_field_count(kind); i++) {
+    const RecordField *field = record_field(kind, i);
+    (void)json_array_append_new(
+        fields, json_pack("{s:s, s:s, s:s}", "name", field->name, "type", value_type_name(field->type), "sentence", field->sentence));
+  }
+  return fields;
 }
 
 static json_t *fact_json(const FactInfo *info) {
@@ -50,11 +77,14 @@ static json_t *fact_json(const FactInfo *info) {
       (void)json_array_append_new(names, json_string(*name));
     }
   }
-  return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:o}", "name", info->name, "type", value_type_name(info->type),
-                   "scope", scope_name(info->scope), "phases", listing_json_phases(info->phases), "policy",
-                   listing_json_text(info->policy_source), "milter", listing_json_text(info->milter_source), "socketmap",
-                   listing_json_text(info->socketmap_source), "empty", sentinel_words(info->empty), "normal_form", info->normal_form,
-                   "sentence", info->sentence, "names", names);
+  json_t *fact =
+      json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:o}", "name", info->name, "type", value_type_name(info->type), "scope",
+                scope_name(info->scope), "phases", listing_json_phases(info->phases), "policy", listing_json_text(info->policy_source),
+                "milter", listing_json_text(info->milter_source), "socketmap", listing_json_text(info->socketmap_source), "empty",
+                sentinel_words(info->empty), "normal_form", info->normal_form, "sentence", info->sentence, "names", names);
+  (void)json_object_set_new(fact, "elements", info->type == TYPE_LIST ? json_string(value_type_name(info->element_type)) : json_null());
+  (void)json_object_set_new(fact, "fields", has_records(info) ? fields_json(info->record) : json_null());
+  return fact;
 }
 
 /* The facts that were named, or all. False when a name is none: told. */

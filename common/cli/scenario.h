@@ -79,10 +79,13 @@ struct ScenarioStep {
   SourceSpan span;
   const char *
       text; /* CLIENT: the address; HELO, EHLO: the name; MAIL, RCPT: <address>; VRFY, ETRN, UNKNOWN: the argument; SET: the value; CLOCK: as written */
-  const char *name;    /* CLIENT: the host name, NULL: none */
+  const char *name;    /* CLIENT: the host name, NULL: none; MESSAGE: the file that its content comes from, NULL: none */
   const char *reverse; /* CLIENT: the name that the address maps to */
   int64_t number;      /* CLIENT: port; MAIL, MESSAGE: size, 0: none; CLOCK: seconds to move, or the time when `absolute` */
   bool absolute;
+  bool has_content; /* MESSAGE */
+  Slice content;    /* its header, an empty line and its body; lines end in CR LF */
+  SourceSpan content_span;
   Fact fact;                               /* SET, UNSET */
   DoorSet doors;                           /* through which the step goes */
   const Expectation *expected[DOOR_COUNT]; /* by door; NULL: not asked there */
@@ -151,6 +154,16 @@ const char *step_text(Arena *arena, const ScenarioStep *step);
 DoorSet step_doors(StepKind kind, const char *text);
 /* The phase of the step; `text` is its argument: EXPN is an unknown command with a phase of its own. PHASE_COUNT: none. */
 Phase step_phase(StepKind kind, const char *text);
+/* Any text as the content of a message: its lines end in CR LF. */
+Slice message_content_lines(Arena *arena, Slice text);
+/*
+ * The next field of a message's header as a milter hears it: unfolded lines joined by LF, without the blank behind the colon. *rest goes on behind it. False where the header ends: then
+ * message_take_body gives the body.
+ */
+bool message_take_field(Arena *arena, Slice *rest, const char **name, const char **value);
+Slice message_take_body(Slice rest);
+/* The size that the MTA tells of a MESSAGE: what the step says, else its content's; 0: not known. */
+int64_t message_size(const ScenarioStep *step);
 /* NULL when `set` may say the fact; else how it is said instead: "the step client says it". */
 const char *fact_said_elsewhere(Fact fact);
 

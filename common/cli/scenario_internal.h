@@ -21,6 +21,11 @@ bool parse_moment(Parser *parser, WordLine *line, const Word *word, int64_t *uni
 /* What stands behind `through`: names with commas. `through_mta` NULL: mta is none of them. */
 bool parse_doors(Parser *parser, WordLine *line, DoorSet *doors, bool *through_mta);
 
+/* scenario_message.c: `{ TEXT }` or `from file "NAME"` behind `message`, if anything. False after an error. */
+bool read_message(Parser *parser, WordLine *line, ScenarioStep *step);
+/* What comes from files, once all are known. */
+void find_contents(Parser *parser);
+
 /* scenario_step.c: up to the '}'. */
 void read_steps(Parser *parser, ScenarioSession *session, SourceSpan opened);
 

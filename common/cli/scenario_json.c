@@ -50,6 +50,9 @@ static json_t *step_json(const ScenarioStep *step) {
   if (step->number) {
     (void)json_object_set_new(json, "number", json_integer(step->number));
   }
+  if (step->has_content) {
+    (void)json_object_set_new(json, "content", listing_json_text(slice_to_string(arena, step->content)));
+  }
   if (step->kind == STEP_SET || step->kind == STEP_UNSET) {
     (void)json_object_set_new(json, "fact", json_string(fact_info(step->fact)->name));
   }

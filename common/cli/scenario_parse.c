@@ -371,6 +371,7 @@ Scenario *scenario_parse(Arena *arena, const char *path, const SourceText *sourc
       read_section(&parser, &line);
     }
   }
+  find_contents(&parser);
   if (scenario->sessions == NULL && diagnostics_error_count(diagnostics) == errors) {
     Diagnostic *diagnostic =
         diagnostics_error(diagnostics, source_span(source, source->text.length, source->text.length), "there is no session");

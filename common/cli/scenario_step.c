@@ -32,6 +32,19 @@ const char *fact_said_elsewhere(Fact fact) {
       {FACT_RECIPIENT, "rcpt"},
       {FACT_RECIPIENT_COUNT, "rcpt"},
       {FACT_MESSAGE_SIZE, "message"},
+      {FACT_RECIPIENTS, "rcpt"},
+      {FACT_HEADER, "message"},
+      {FACT_HEADER_FROM, "message"},
+      {FACT_HEADER_SENDER, "message"},
+      {FACT_HEADER_REPLY_TO, "message"},
+      {FACT_HEADER_TO, "message"},
+      {FACT_HEADER_CC, "message"},
+      {FACT_HEADER_COUNT, "message"},
+      {FACT_HEADER_DUPLICATES, "message"},
+      {FACT_RECEIVED_COUNT, "message"},
+      {FACT_ATTACHMENT, "message"},
+      {FACT_BODY, "message"},
+      {FACT_BODY_TRUNCATED, "message"},
       {FACT_ETRN_DOMAIN, "etrn"},
       {FACT_COMMAND, "unknown"},
       {FACT_TIME, "clock"},
@@ -229,7 +242,7 @@ static bool read_arguments(Parser *parser, WordLine *line, ScenarioStep *step) {
     case STEP_RCPT:
       return read_address(parser, line, step);
     case STEP_MESSAGE:
-      return read_size(parser, line, step);
+      return read_size(parser, line, step) && read_message(parser, line, step);
     case STEP_SET:
     case STEP_UNSET:
       return read_fact(parser, line, step);
@@ -407,7 +420,9 @@ const char *step_text(Arena *arena, const ScenarioStep *step) {
       return step->number ? arena_printf(arena, "mail %s size %" G_GINT64_FORMAT, step->text, step->number)
                           : arena_printf(arena, "mail %s", step->text);
     case STEP_MESSAGE:
-      return step->number ? arena_printf(arena, "message size %" G_GINT64_FORMAT, step->number) : "message";
+      return arena_printf(arena, "message%s%s%s%s%s", step->number ? arena_printf(arena, " size %" G_GINT64_FORMAT, step->number) : "",
+                          step->name ? " from file \"" : "", step->name ? step->name : "", step->name ? "\"" : "",
+                          step->has_content && !step->name ? " { ... }" : "");
     case STEP_SET:
     case STEP_UNSET:
       return arena_printf(arena, "%s %s%s%s%s", word, fact_info(step->fact)->name, step->text ? " \"" : "", step->text ? step->text : "",

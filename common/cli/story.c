@@ -234,7 +234,7 @@ static void know_step(StoryDoor *door, const ScenarioStep *step) {
       story_fact(door, FACT_RECIPIENT, step->text);
       return;
     case STEP_MESSAGE:
-      story_fact_number(door, FACT_MESSAGE_SIZE, step->number);
+      story_fact_number(door, FACT_MESSAGE_SIZE, message_size(step));
       story_fact_number(door, FACT_RECIPIENT_COUNT, door->smtp.recipients);
       return;
     case STEP_DATA:

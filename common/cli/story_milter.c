@@ -124,6 +124,13 @@ static void expire_session(void *self, const char *reason) {
   milter_session_expire(self, reason);
 }
 
+static void settle_event(StoryDoor *door, const MilterEvent *event) {
+  if (milter_session_event(door->milter->session, event) == EVALUATION_WAITS) {
+    Waiting waiting = {door->milter->session, run_session, wanted_questions, answer_session, expire_session};
+    answerer_settle(door->world.answerer, &waiting);
+  }
+}
+
 static void send_event(StoryDoor *door, const ScenarioStep *step, MilterEventKind kind) {
   IpAddress address;
   MilterEvent event = {.kind = kind, .macro = story_macro, .macro_data = door, .arguments = step_arguments(door, step)};
@@ -131,9 +138,21 @@ static void send_event(StoryDoor *door, const ScenarioStep *step, MilterEventKin
     event.address = &address;
     event.port = (unsigned)(step->number ? step->number : 40000);
   }
-  if (milter_session_event(door->milter->session, &event) == EVALUATION_WAITS) {
-    Waiting waiting = {door->milter->session, run_session, wanted_questions, answer_session, expire_session};
-    answerer_settle(door->world.answerer, &waiting);
+  settle_event(door, &event);
+}
+
+/* The fields of the header, its end, and the body as it came in one piece, where there is one. */
+static void send_content(StoryDoor *door, const ScenarioStep *step) {
+  Slice rest = step->content;
+  const char *arguments[3] = {NULL};
+  MilterEvent event = {.kind = MILTER_HEADER, .macro = story_macro, .macro_data = door, .arguments = arguments};
+  while (message_take_field(door->arena, &rest, &arguments[0], &arguments[1])) {
+    settle_event(door, &event);
+  }
+  send_event(door, step, MILTER_EOH);
+  MilterEvent body = {.kind = MILTER_BODY, .macro = story_macro, .macro_data = door, .body = message_take_body(rest)};
+  if (body.body.length > 0) {
+    settle_event(door, &body);
   }
 }
 
@@ -206,7 +225,7 @@ void milter_story_step(StoryDoor *door, const ScenarioStep *step, StepOutcome *o
     return;
   }
   if (kind == MILTER_EOM) {
-    send_event(door, step, MILTER_EOH);
+    send_content(door, step);
   }
   send_event(door, step, kind);
   read_result(door, step, outcome);

@@ -209,6 +209,11 @@ static const Expression *compile_in_list(Checker *checker, const Expression *lef
   const Expression *list = compile_expression(checker, right, WANTED_ANY);
   if (!list || check_record(checker, list))
     return NULL;
+  if (list->type == TYPE_LIST && is_literal(checker, node->left)) {
+    left = compile_expression(checker, node->left, wanted_like(list));
+    if (!left)
+      return NULL;
+  }
   const Expression *converted = list->type == TYPE_LIST && left->type != TYPE_LIST ? convert_to(checker, left, list->element_type) : NULL;
   if (!converted) {
     Diagnostic *told = diagnostics_error(checker->diagnostics, right->span, "%.*s is %.*s", SLICE_ARGS(node_source(right)),

@@ -36,7 +36,8 @@ bool check_record(Checker *checker, const Expression *expression) {
   Diagnostic *told =
       diagnostics_error(checker->diagnostics, expression->node->span, "%.*s is a list of elements with several values", SLICE_ARGS(text));
   tell_use(checker, told);
-  diagnostic_expected(checker->diagnostics, told, "say `any %.*s has (%s ...)`", SLICE_ARGS(text), record_field(expression->record, 0)->name);
+  diagnostic_expected(checker->diagnostics, told, "say `any %.*s has (%s ...)`", SLICE_ARGS(text),
+                      record_field(expression->record, 0)->name);
   return true;
 }
 
@@ -143,7 +144,8 @@ static const Expression *tell_field_name(Checker *checker, const Node *key, Slic
   while (is_text && text.length && (text.data[text.length - 1] == ':' || text.data[text.length - 1] == ' '))
     text.length--;
   text = slice_trim(text);
-  Diagnostic *told = diagnostics_error(checker->diagnostics, key->span, "%.*s is not the name of a header field", SLICE_ARGS(node_source(key)));
+  Diagnostic *told =
+      diagnostics_error(checker->diagnostics, key->span, "%.*s is not the name of a header field", SLICE_ARGS(node_source(key)));
   tell_use(checker, told);
   if (is_field_name(text))
     diagnostic_expected(checker->diagnostics, told, "write header[\"%.*s\"]", SLICE_ARGS(text));
@@ -172,7 +174,8 @@ const Expression *compile_raw(Checker *checker, const Expression *of, const Node
   bool is_header = of->kind == EXPRESSION_HEADER && !of->as.header.raw;
   if (!is_header && (of->kind != EXPRESSION_FACT || (of->type != TYPE_ADDRESS && of->type != TYPE_DOMAIN)))
     return NULL;
-  Expression *expression = expression_new(checker, is_header ? EXPRESSION_HEADER : EXPRESSION_RAW, is_header ? TYPE_LIST : TYPE_STRING, node);
+  Expression *expression =
+      expression_new(checker, is_header ? EXPRESSION_HEADER : EXPRESSION_RAW, is_header ? TYPE_LIST : TYPE_STRING, node);
   if (is_header) {
     expression->as.header.name = of->as.header.name;
     expression->as.header.raw = true;

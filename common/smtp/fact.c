@@ -4,6 +4,7 @@
 #include "common/smtp/fact.h"
 
 #include "common/smtp/capability.h"
+#include "common/smtp/record.h"
 
 static const char *const protocol_names[] = {"smtp", "esmtp", NULL};
 static const char *const weekday_names[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun", NULL};
@@ -99,6 +100,13 @@ bool fact_in_door(Fact fact, Door door, Phase phase) {
       break;
   }
   g_assert_not_reached();
+}
+
+const char *fact_type_words(Arena *arena, const FactInfo *info) {
+  if (info->type != TYPE_LIST) {
+    return value_type_name(info->type);
+  }
+  return arena_printf(arena, "list of %s", info->element_type == TYPE_RECORD ? record_name(info->record) : value_type_name(info->element_type));
 }
 
 const char *scope_name(Scope scope) {

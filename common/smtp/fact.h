@@ -48,6 +48,8 @@ bool fact_from_name(Slice name, Fact *fact);
 const char *const *fact_names(void);
 /* Whether the door can ever give the fact at that phase. */
 bool fact_in_door(Fact fact, Door door, Phase phase);
+/* "domain", "list of address", "list of attachment". In the arena. */
+const char *fact_type_words(Arena *arena, const FactInfo *info);
 const char *scope_name(Scope scope); /* "message" */
 /* Place of `name` among the fact's enum_names, from 0 (weekday ranges); -1 when it is none of them. */
 int fact_enum_index(Fact fact, Slice name);

@@ -16,6 +16,7 @@
 #include "common/rules/action.h"
 #include "common/service/config.h"
 #include "common/smtp/command.h"
+#include "common/smtp/record.h"
 #include "common/smtp/reply.h"
 
 /* Text for lines of its own: no macro at its start, no escapes by accident, each sentence on a new line. */
@@ -109,12 +110,27 @@ static const char *source_words(const char *source) {
   return source[0] == '\0' ? "by itself" : source;
 }
 
+/* The values that an element of a list of records has of its own. */
+static void print_fields(RecordKind kind) {
+  (void)puts("Each has:\n.Bl -tag -width Ds -compact");
+  for (size_t i = 0; i < record_field_count(kind); i++) {
+    const RecordField *field = record_field(kind, i);
+    (void)printf(".It Va %s Pq %s\n", field->name, value_type_name(field->type));
+    print_sentence(field->sentence);
+  }
+  (void)puts(".El");
+}
+
 static void print_facts(void) {
+  g_autoptr(Arena) arena = arena_new(0);
   list_begin();
   for (int i = 0; i < FACT_COUNT; i++) {
     const FactInfo *info = fact_info((Fact)i);
-    (void)printf(".It Va %s Pq %s , %s\n", info->name, value_type_name(info->type), scope_name(info->scope));
+    (void)printf(".It Va %s Pq %s , %s\n", info->name, fact_type_words(arena, info), scope_name(info->scope));
     print_sentence(info->sentence);
+    if (info->type == TYPE_LIST && info->element_type == TYPE_RECORD) {
+      print_fields(info->record);
+    }
     print_phases(info->phases);
     (void)printf("Policy: %s; milter: %s; socket map: %s.\n", source_words(info->policy_source), source_words(info->milter_source),
                  source_words(info->socketmap_source));

@@ -200,7 +200,7 @@ class Facts:
             self.values["recipient"] = text
         elif kind in ("data", "message"):
             self.values["recipient_count"] = str(self.recipients)
-            self.values["message_size"] = str(step.get("number", 0))
+            self.values["message_size"] = str(step.get("number") or len(step.get("content", "").encode()))
         elif kind == "etrn":
             self.values["etrn_domain"] = text
         elif kind == "set":
@@ -320,7 +320,7 @@ class MilterStory:
         if kind == "data":
             return mta.data()
         if kind == "message":
-            return mta.end()
+            return mta.content(step.get("content", ""))
         return mta.unknown(text)
 
     def tell(self, step):
@@ -542,7 +542,8 @@ class PostfixStory:
         if kind == "mail":
             return self.client.command(f"MAIL FROM:{text}" + (f" SIZE={step['number']}" if "number" in step else ""))
         if kind == "message":
-            return self.client.send_message("Subject: story\n\nhello")
+            text = step.get("content", "Subject: story\r\n\r\nhello\r\n").removesuffix("\r\n").replace("\r\n", "\n")
+            return self.client.send_message(re.sub(r"(?m)^\.", "..", text))
         words = {"helo": f"HELO {text}", "ehlo": f"EHLO {text}", "rcpt": f"RCPT TO:{text}", "vrfy": f"VRFY {text}", "etrn": f"ETRN {text}", "unknown": text}
         return self.client.command(words.get(kind, kind.upper()))
 

@@ -13,6 +13,7 @@ An event that was declined is not sent and returns None; one that was agreed to 
 those macros of `macros` that the filter asked for at the step (the usual ones when it asked for none). Protocol: sendmail's libmilter/docs, mfdef.h.
 """
 import itertools
+import re
 import socket
 import struct
 
@@ -76,6 +77,19 @@ def dial(address, timeout):
     sock = socket.create_connection((host.strip("[]"), int(port)), timeout)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
+
+
+BODY_PIECE = 65535
+
+
+def cut(content):
+    """The fields of a message's header as an MTA hands them over, folded by LF alone, and the pieces of its body. Lines end in CR LF."""
+    fields, rest = [], content.encode().decode("latin-1")
+    while match := re.match(r"([!-9;-~]+):[ ]?([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n", rest):
+        fields.append((match[1], match[2].replace("\r\n", "\n")))
+        rest = rest[match.end():]
+    body = rest.removeprefix("\r\n").encode("latin-1")
+    return fields, [body[start:start + BODY_PIECE] for start in range(0, len(body), BODY_PIECE)]
 
 
 class MilterMta:
@@ -206,6 +220,11 @@ class MilterMta:
             if answer is not None and answer.action != "continue":
                 return answer
         return self.event("E", b"", wait)
+
+    def content(self, text, wait=True):
+        """The same of a message as SMTP has it."""
+        headers, body = cut(text)
+        return self.end(wait, headers, body)
 
     def abort(self):
         self.send("A")

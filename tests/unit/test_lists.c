@@ -150,8 +150,9 @@ static const struct {
 };
 
 START_TEST(open_facts_are_waited_for) {
-  g_autofree char *text = g_strdup_printf(
-      "table ahead of address from ahead \"ahead\"\ntable tally of address from stateful \"tally\"\nat eom {\n%s\n}\n", open_cases[_i].rules);
+  g_autofree char *text =
+      g_strdup_printf("table ahead of address from ahead \"ahead\"\ntable tally of address from stateful \"tally\"\nat eom {\n%s\n}\n",
+                      open_cases[_i].rules);
   static const Value open = {VALUE_OPEN, TYPE_STRING, {.number = 0}}, count = {VALUE_SET, TYPE_INT, {.number = 7}};
   Fixture *fixture = fixture_new(text);
   Session *session = fixture_session(fixture);
@@ -182,12 +183,13 @@ END_TEST
 
 /* What the milter is to collect. */
 START_TEST(the_program_says_what_is_read) {
-  Fixture *fixture = fixture_new("define tagged = header[\"X-Tag\"] is set\n"
-                                 "at data { [a] log \"x\" if count recipients > 3 }\n"
-                                 "at eom {\n"
-                                 "  [b] log \"{header[\"Subject\"].raw}\" if header[\"SUBJECT\"] ~ /x/ or header[\"X-Loop\"] == \"y\"\n"
-                                 "  [c] log \"y\" if tagged or count header.from > 1\n"
-                                 "}\n");
+  Fixture *fixture = fixture_new(
+      "define tagged = header[\"X-Tag\"] is set\n"
+      "at data { [a] log \"x\" if count recipients > 3 }\n"
+      "at eom {\n"
+      "  [b] log \"{header[\"Subject\"].raw}\" if header[\"SUBJECT\"] ~ /x/ or header[\"X-Loop\"] == \"y\"\n"
+      "  [c] log \"y\" if tagged or count header.from > 1\n"
+      "}\n");
   const PhaseProgram *eom = &fixture_ruleset(fixture)->phases[PHASE_EOM], *data = &fixture_ruleset(fixture)->phases[PHASE_DATA];
   ck_assert_ptr_null(data->header_names);
   ck_assert(data->facts[FACT_RECIPIENTS]);
