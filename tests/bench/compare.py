@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What a policy hop costs, as ratios in one run against null responders. Run from the build folder: tests/bench/compare.py [PART ...] [--runs N]
 
-Parts: policy (mailreeve-policyd against policy_null), instructions (callgrind, user space), milter (mailreeve-milter against milter_null), rounds, postfix
+Parts: policy (mailreeve-policyd against policy_null), instructions (callgrind, user space), milter (mailreeve-milter against milter_null), message (the same
+with header and MIME rules on messages of 4 KiB and 1 MiB, and the memory that one of 50 MB costs), rounds, postfix
 (sessions through a private Postfix, as root), memory, dns. Without a part: all of them. Runs are interleaved, ours and the null responder in turn;
 the table prints medians. CPU is user and system time of the server's process; the machine's speed cancels out in the ratios, its noise does not: read the spread
 (least and greatest ratio of a pair) too.
@@ -47,9 +48,9 @@ def cpu_seconds(pid):
     return time.clock_gettime((~pid << 3) | 2)
 
 
-def resident_kib(pid):
+def resident_kib(pid, which="VmRSS"):
     with open(f"/proc/{pid}/status", encoding="ascii") as text:
-        return int(re.search(r"VmRSS:\s+(\d+)", text.read())[1])
+        return int(re.search(which + r":\s+(\d+)", text.read())[1])
 
 
 def measure(load, server_pid, *arguments):
@@ -145,7 +146,49 @@ def part_milter(folder, runs):
                 b.append(measure("milter_load", null.process.pid, null.port, 10000, 8, "a@adelphia.net"))
             assert all(f["refused"] == "0" and f["steps"] == steps for f in a + b)
             row("CPU us a message", [100 * f["cpu"] for f in a], [100 * f["cpu"] for f in b], "<= 1.15")
-            row("messages a second", [float(f["per_second"]) for f in a], [float(f["per_second"]) for f in b], "")
+            row("messages a second", [float(f["per_second"]) for f in a], [float(f["per_second"]) for f in b], ">= 0.95")
+
+
+def message(size):
+    """A message of about `size` bytes: a usual header, a text, and an attachment in base64 that fills it up."""
+    head = ["Received: from mail.example.org (mail.example.org [198.51.100.7])\r\n\tby mx.example.test (Postfix) with ESMTPS id 4DD52A84CC7\r\n"
+            "\tfor <alice@example.test>; Mon, 23 Nov 2026 10:00:00 +0000 (UTC)",
+            "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=adelphia.net; s=mail;\r\n\th=from:to:subject:date; bh=" + "A" * 43 + "=;\r\n\tb=" + "B" * 172,
+            "Date: Mon, 23 Nov 2026 10:00:00 +0000", "From: =?utf-8?q?Andr=C3=A9?= <a@adelphia.net>", "To: Alice <alice@example.test>",
+            "Subject: =?utf-8?b?UmVwb3J0IGZvciBOb3ZlbWJlcg==?=", "Message-ID: <20261123100000.1@adelphia.net>", "MIME-Version: 1.0",
+            "Content-Type: multipart/mixed; boundary=\"=_part\"", "User-Agent: Mutt/2.2.9"]
+    text = "".join(f"Line {number} of a text that says nothing much, as most do.\r\n" for number in range(12))
+    parts = "\r\n".join(head) + "\r\n\r\n--=_part\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" + text + \
+        "--=_part\r\nContent-Type: application/pdf; name=\"report.pdf\"\r\nContent-Disposition: attachment; filename=\"report.pdf\"\r\n" + \
+        "Content-Transfer-Encoding: base64\r\n\r\n"
+    line = "JVBERi0xLjQKJcOkw7zDtsOfCjIgMCBvYmoKPDwvTGVuZ3RoIDMgMCBSL0ZpbHRlci9GbGF0ZURl\r\n"
+    return parts + line * ((size - len(parts)) // len(line)) + "\r\n--=_part--\r\n"
+
+
+def part_message(folder, runs):
+    rules = folder.write("message.rules", read("message.rules"))
+    head("milter, header and MIME rules, against a libmilter filter with the same callbacks", "null")
+    with Daemon(MILTER, folder, rules) as ours:
+        path = folder.write("message", message(4096))
+        steps = measure("milter_load", ours.process.pid, ours.port, 10, 1, "a@adelphia.net", path)["steps"]
+        with Null("milter_null", steps) as null:
+            for name, size, count, target in (("4 KiB", 4096, 4000, ">= 0.85"), ("1 MiB", 1 << 20, 100, "")):
+                path = folder.write("message", message(size))
+                a, b = [], []
+                for _ in range(runs):
+                    a.append(measure("milter_load", ours.process.pid, ours.port, count, 8, "a@adelphia.net", path))
+                    b.append(measure("milter_load", null.process.pid, null.port, count, 8, "a@adelphia.net", path))
+                assert all(f["refused"] == "0" and f["steps"] == steps for f in a + b)
+                row(f"{name}, messages a second", [float(f["per_second"]) for f in a], [float(f["per_second"]) for f in b], target)
+                row(f"{name}, CPU us a message", [f["cpu"] / count * 1e6 for f in a], [f["cpu"] / count * 1e6 for f in b], "")
+        mib = (statistics.median(f["cpu"] for f in a) - statistics.median(f["cpu"] for f in b)) / 100 * 1000
+        print(f"CPU a MiB beyond what the null filter takes: {mib:.2f} ms")
+    with Daemon(MILTER, folder, rules) as ours:
+        measure("milter_load", ours.process.pid, ours.port, 20, 1, "a@adelphia.net", folder.write("message", message(4096)))
+        before = resident_kib(ours.process.pid, "VmHWM")
+        measure("milter_load", ours.process.pid, ours.port, 1, 1, "a@adelphia.net", folder.write("message", message(50_000_000)))
+        cost = (resident_kib(ours.process.pid, "VmHWM") - before) / 1024
+        print(f"memory: a message of 50 MB costs {cost:.2f} MiB at its peak (target: message_memory, 1 MiB here, and 1 MiB more)")
 
 
 def part_rounds(folder, _):
@@ -279,7 +322,7 @@ def read(name):
         return text.read()
 
 
-PARTS = {"policy": part_policy, "instructions": part_instructions, "milter": part_milter, "rounds": part_rounds, "postfix": part_postfix,
+PARTS = {"policy": part_policy, "instructions": part_instructions, "milter": part_milter, "message": part_message, "rounds": part_rounds, "postfix": part_postfix,
          "memory": part_memory, "dns": part_dns}
 
 

@@ -1,8 +1,8 @@
 /*
  * milter_load.c: an MTA's side of the milter protocol (version 6), as fast as the filter answers, and measures.
  *
- * milter_load PORT SESSIONS CONNECTIONS SENDER: CONNECTIONS threads run SESSIONS sessions in all, each a connection of its own with one message to one
- * recipient, as Postfix does. Sends only the steps that the filter asked for and waits only where it replies. Prints one line: sessions, seconds, per_second,
+ * milter_load PORT SESSIONS CONNECTIONS SENDER [MESSAGE]: CONNECTIONS threads run SESSIONS sessions in all, each a connection of its own with one message
+ * to one recipient, as Postfix does. MESSAGE is a file with header and body, lines ended by CR LF; without it the message has neither. Sends only the steps that the filter asked for and waits only where it replies. Prints one line: sessions, seconds, per_second,
  * round_trips of a session (negotiation included), steps (the flags asked for, hexadecimal), refused (sessions that were not answered with CONTINUE
  * or ACCEPT throughout). Traffic goes to 127.0.0.1 only.
  */
@@ -24,6 +24,9 @@
 typedef struct Load {
   unsigned port;
   const char *sender;
+  GPtrArray *header; /* packets' data as byte arrays: name, NUL, value, NUL */
+  const char *body;  /* NULL: none */
+  size_t body_length;
   gint sessions_left;
   gint refused;
   gint round_trips; /* of the last session */
@@ -101,8 +104,8 @@ static void negotiate(Session *session, Load *load) {
 }
 
 /* One step: macros and command, unless the filter declined it. False when it was refused. */
-static bool step(Session *session, guint32 declined, guint32 no_reply, char command, const char *macros, size_t macros_length, const char *data,
-                 size_t length) {
+static bool step(Session *session, guint32 declined, guint32 no_reply, char command, const char *macros, size_t macros_length,
+                 const char *data, size_t length) {
   if ((session->steps & declined) != 0) {
     return true;
   }
@@ -118,6 +121,22 @@ static bool step(Session *session, guint32 declined, guint32 no_reply, char comm
   return answer == SMFIR_CONTINUE || answer == SMFIR_ACCEPT;
 }
 
+enum { BODY_CHUNK = 65535 };
+
+/* The message, as far as the filter wants it. */
+static bool send_content(Session *session, const Load *load) {
+  bool good = true;
+  for (guint i = 0; good && i < load->header->len; i++) {
+    const GByteArray *field = g_ptr_array_index(load->header, i);
+    good = step(session, SMFIP_NOHDRS, SMFIP_NR_HDR, SMFIC_HEADER, "", 0, (const char *)field->data, field->len);
+  }
+  good = good && step(session, SMFIP_NOEOH, SMFIP_NR_EOH, SMFIC_EOH, "", 0, "", 0);
+  for (size_t at = 0; good && at < load->body_length; at += BODY_CHUNK) {
+    good = step(session, SMFIP_NOBODY, SMFIP_NR_BODY, SMFIC_BODY, "", 0, load->body + at, MIN(load->body_length - at, BODY_CHUNK));
+  }
+  return good;
+}
+
 static void session_run(Load *load) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)load->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   Session session = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .out = g_byte_array_new()};
@@ -128,8 +147,11 @@ static void session_run(Load *load) {
   setsockopt(session.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
   negotiate(&session, load);
   static const char connect_macros[] = "Cj\0mx.example.test\0{daemon_name}\0mx.example.test\0{client_addr}\000198.51.100.7";
-  static const char connect_data[] = "mail.example.org\0004\x9c\x40" "198.51.100.7";
-  bool good = step(&session, SMFIP_NOCONNECT, SMFIP_NR_CONN, SMFIC_CONNECT, connect_macros, sizeof(connect_macros), connect_data, sizeof(connect_data));
+  static const char connect_data[] =
+      "mail.example.org\0004\x9c\x40"
+      "198.51.100.7";
+  bool good = step(&session, SMFIP_NOCONNECT, SMFIP_NR_CONN, SMFIC_CONNECT, connect_macros, sizeof(connect_macros), connect_data,
+                   sizeof(connect_data));
   good = good && step(&session, SMFIP_NOHELO, SMFIP_NR_HELO, SMFIC_HELO, "H", 1, "mail.example.org", sizeof("mail.example.org"));
   char *sender = g_strdup_printf("<%s>", load->sender);
   char *mail_macros = g_strdup_printf("M{mail_addr}%c%s", 1, load->sender);
@@ -139,9 +161,19 @@ static void session_run(Load *load) {
   static const char rcpt_macros[] = "R{rcpt_addr}\0alice@example.test";
   good = good && step(&session, SMFIP_NORCPT, SMFIP_NR_RCPT, SMFIC_RCPT, rcpt_macros, sizeof(rcpt_macros), "<alice@example.test>",
                       sizeof("<alice@example.test>"));
-  good = good && step(&session, SMFIP_NODATA, SMFIP_NR_DATA, SMFIC_DATA, "Ti\0" "4DD52A84CC7", sizeof("Ti\0" "4DD52A84CC7"), "", 0);
-  good = good && step(&session, SMFIP_NOEOH, SMFIP_NR_EOH, SMFIC_EOH, "", 0, "", 0);
-  good = good && step(&session, 0, 0, SMFIC_BODYEOB, "Ei\0" "4DD52A84CC7", sizeof("Ei\0" "4DD52A84CC7"), "", 0);
+  good = good && step(&session, SMFIP_NODATA, SMFIP_NR_DATA, SMFIC_DATA,
+                      "Ti\0"
+                      "4DD52A84CC7",
+                      sizeof("Ti\0"
+                             "4DD52A84CC7"),
+                      "", 0);
+  good = good && send_content(&session, load);
+  good = good && step(&session, 0, 0, SMFIC_BODYEOB,
+                      "Ei\0"
+                      "4DD52A84CC7",
+                      sizeof("Ei\0"
+                             "4DD52A84CC7"),
+                      "", 0);
   if (!good) {
     g_atomic_int_inc(&load->refused);
   }
@@ -171,14 +203,56 @@ static unsigned number(const char *text) {
   return (unsigned)value;
 }
 
+/* Header fields are unfolded only as far as the protocol does: a continued line stays behind a LF. */
+static void load_message(Load *load, char *text) {
+  char *end = strstr(text, "\r\n\r\n");
+  if (end == NULL) {
+    fprintf(stderr, "milter_load: the message has no empty line behind its header\n");
+    exit(2);
+  }
+  load->body = end + 4;
+  load->body_length = strlen(load->body);
+  end[2] = '\0';
+  for (char *line = text; *line != '\0';) {
+    char *stop = strstr(line, "\r\n");
+    while (stop[2] == ' ' || stop[2] == '\t') {
+      stop = strstr(stop + 2, "\r\n");
+    }
+    *stop = '\0';
+    char **parts = g_strsplit(line, ": ", 2);
+    char **pieces = g_strsplit(parts[1], "\r\n", -1);
+    char *value = g_strjoinv("\n", pieces);
+    GByteArray *field = g_byte_array_new();
+    g_byte_array_append(field, (const guint8 *)parts[0], (guint)strlen(parts[0]) + 1);
+    g_byte_array_append(field, (const guint8 *)value, (guint)strlen(value) + 1);
+    g_ptr_array_add(load->header, field);
+    g_free(value);
+    g_strfreev(pieces);
+    g_strfreev(parts);
+    line = stop + 2;
+  }
+}
+
+static void free_field(gpointer field) {
+  g_byte_array_unref(field);
+}
+
 int main(int argc, char **argv) {
-  if (argc != 5) {
-    fprintf(stderr, "usage: milter_load PORT SESSIONS CONNECTIONS SENDER\n");
+  if (argc != 5 && argc != 6) {
+    fprintf(stderr, "usage: milter_load PORT SESSIONS CONNECTIONS SENDER [MESSAGE]\n");
     return 2;
   }
   unsigned sessions = number(argv[2]);
   unsigned count = number(argv[3]);
-  Load load = {.port = number(argv[1]), .sender = argv[4], .sessions_left = (gint)sessions};
+  Load load = {
+      .port = number(argv[1]), .sender = argv[4], .sessions_left = (gint)sessions, .header = g_ptr_array_new_with_free_func(free_field)};
+  g_autofree char *message = NULL;
+  if (argc == 6) {
+    if (!g_file_get_contents(argv[5], &message, NULL, NULL)) {
+      fail(argv[5]);
+    }
+    load_message(&load, message);
+  }
   GThread **threads = g_new(GThread *, count);
   gint64 start = g_get_monotonic_time();
   for (unsigned i = 0; i < count; i++) {
@@ -188,8 +262,9 @@ int main(int argc, char **argv) {
     g_thread_join(threads[i]);
   }
   double seconds = (double)(g_get_monotonic_time() - start) / 1e6;
-  printf("sessions=%u seconds=%.6f per_second=%.0f round_trips=%d steps=%x refused=%d\n", sessions, seconds, sessions / seconds, load.round_trips,
-         load.steps, load.refused);
+  printf("sessions=%u seconds=%.6f per_second=%.0f round_trips=%d steps=%x refused=%d\n", sessions, seconds, sessions / seconds,
+         load.round_trips, load.steps, load.refused);
   g_free(threads);
+  g_ptr_array_unref(load.header);
   return 0;
 }

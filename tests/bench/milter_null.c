@@ -59,6 +59,25 @@ static sfsistat on_data(SMFICTX *context) {
   return answer(SMFIP_NR_DATA);
 }
 
+static sfsistat on_header(SMFICTX *context, char *name, char *value) {
+  (void)context;
+  (void)name;
+  (void)value;
+  return answer(SMFIP_NR_HDR);
+}
+
+static sfsistat on_end_of_header(SMFICTX *context) {
+  (void)context;
+  return answer(SMFIP_NR_EOH);
+}
+
+static sfsistat on_body(SMFICTX *context, unsigned char *chunk, size_t length) {
+  (void)context;
+  (void)chunk;
+  (void)length;
+  return answer(SMFIP_NR_BODY);
+}
+
 static sfsistat on_unknown(SMFICTX *context, const char *command) {
   (void)context;
   (void)command;
@@ -85,6 +104,9 @@ int main(int argc, char **argv) {
       .xxfi_helo = on_helo,
       .xxfi_envfrom = on_mail,
       .xxfi_envrcpt = on_rcpt,
+      .xxfi_header = on_header,
+      .xxfi_eoh = on_end_of_header,
+      .xxfi_body = on_body,
       .xxfi_eom = on_end,
       .xxfi_abort = on_end,
       .xxfi_close = on_end,
