@@ -17,7 +17,7 @@ static bool read_doors(const CommandLine *line, DoorSet *doors) {
   for (size_t i = 0; names[i]; i++) {
     Door door;
     if (!door_from_name(slice_from(names[i]), &door)) {
-      (void)command_usage_error(&command_check, "there is no door %s: expected policy or milter", names[i]);
+      (void)command_usage_error(&command_check, "there is no door %s: expected policy, milter or socketmap", names[i]);
       return false;
     }
     *doors |= DOOR_BIT(door);
@@ -98,15 +98,16 @@ static int run(int argc, char **argv) {
 }
 
 static const CommandOption options[] = {
-    {"--door", "policy|milter", "check for this door; may be given twice; both when not given"},
-    {"--pedantic", NULL, "warn of enhanced codes that RFC 5248 does not list with the reply code too"},
+    {"--door", "policy|milter|socketmap", "check for this door; may be given several times; all when not given"},
+    {"--pedantic", NULL,
+     "warn of enhanced codes that RFC 5248 does not list with the reply code, and of the smaller losses of replies, too"},
     {"--json", NULL, "print JSON"},
     {0},
 };
 
 const Command command_check = {
     .name = "check",
-    .synopsis = "[--door policy|milter] [--pedantic] [--json] FILE ...",
+    .synopsis = "[--door policy|milter|socketmap] [--pedantic] [--json] FILE ...",
     .sentence = "reads rules files and tells what is wrong with them",
     .description =
         "Reads each file with all that it includes, and the tables that it names, as the daemons would. Errors and warnings go to the "
@@ -114,7 +115,9 @@ const Command command_check = {
         "file, line and column, the text they are about, what was expected and the nearest name; a good file is told on the standard "
         "output with the "
         "number of its rules.\n\n"
-        "Give the doors that are in use: a fact or an action that none of them has is an error.",
+        "Give the doors that are in use: a fact or an action that none of them has is an error. What a door and the mail server behind it "
+        "lose of a reply "
+        "(lines, letters, length, the end of the connection) is a warning that names both; explain shows what is left.",
     .options = options,
     .run = run,
 };
