@@ -50,6 +50,7 @@ enum {
   LIMIT_HEADER_ADDRESSES = 1000,   /* of one fact: header.to */
   LIMIT_MIME_PARTS = 1000,         /* of one message */
   LIMIT_MIME_DEPTH = 100,          /* parts within parts; Postfix's mime_nesting_limit */
+  LIMIT_MIME_ENCODED = 8,          /* encoded messages within encoded messages, which are no MIME at all: each decodes all that is within */
   LIMIT_MIME_FIELD = 16 * 1024,    /* Content-Type and the like of one part */
   LIMIT_MIME_BOUNDARY = 2048,      /* of a multipart; RFC 2046 says 70, Postfix's mime_boundary_length_limit 2048 */
 

@@ -125,8 +125,8 @@ typedef struct MimeFindings {
   Budget *budget;
   GArray *attachments; /* of Attachment; made when first needed */
   BodyText *text;
-  size_t parts, depth;
-  const char *problem; /* in the structure: there are no attachments to be told; static or in the arena */
+  size_t parts, depth, encoded; /* encoded: messages that are open */
+  const char *problem;          /* in the structure: there are no attachments to be told; static or in the arena */
 } MimeFindings;
 
 /*

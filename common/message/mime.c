@@ -168,6 +168,7 @@ static void end_leaf(MimeReader *reader) {
     mime_reader_end(leaf->message);
     mime_reader_free(leaf->message);
     reader->findings->depth--;
+    reader->findings->encoded--;
   }
   if (leaf->is_text) {
     body_text_end_part(reader->findings->text);
@@ -253,8 +254,11 @@ static void begin_leaf(MimeReader *reader, const Part *part) {
   }
   if (part->is_message && findings->depth >= LIMIT_MIME_DEPTH) {
     fail(reader, "parts within parts, more than ", LIMIT_MIME_DEPTH, "deep");
+  } else if (part->is_message && findings->encoded >= LIMIT_MIME_ENCODED) {
+    fail(reader, "encoded messages within each other, more than ", LIMIT_MIME_ENCODED, "deep");
   } else if (part->is_message) {
     findings->depth++;
+    findings->encoded++;
     leaf->message = mime_reader_new_message(findings);
   }
   reader->state = leaf->is_text || leaf->message || leaf->attachment >= 0 ? READ_CONTENT : READ_NOTHING;
