@@ -15,12 +15,13 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "real")]
 sys.dont_write_bytecode = True
-from daemons import program  # noqa: E402
-from private_postfix import PrivatePostfix  # noqa: E402
-from private_sendmail import PrivateSendmail  # noqa: E402
+from daemons import MILTER, POLICYD, Daemon, Folder, program  # noqa: E402
+from private_postfix import PrivatePostfix, free_port  # noqa: E402
+from private_sendmail import PrivateSendmail, milter  # noqa: E402
 from test_postfix import Site, check, equal  # noqa: E402
 from test_sendmail import SendmailSite  # noqa: E402
 
+FEATURES = os.path.join(HERE, "..", "..", "packaging", "sendmail")
 GREETING = "EHLO client.example.net"
 SENDER, RECIPIENT = "MAIL FROM:<a@example.org>", "RCPT TO:<alice@example.test>"
 MESSAGE = "Subject: commands\r\n\r\nhello\r\n"
@@ -124,7 +125,7 @@ class Half:
             self.wrong.append(f"{what}: nobody is asked, but there are {decisions} decisions")
         elif expected and "command is" in place["is"]:
             line = DIALOGUES[command["name"]][1][0].split("\r\n")[0]
-            shown = line if "whole line" in place["is"] and self.door == "milter" else line.split()[0]
+            shown = line if "whole line" in place["is"] else line.split()[0]
             if f"({shown})" not in heard:
                 self.wrong.append(f"{what}: {place['is']!r}, but it is not {shown!r} in {heard!r}")
 
@@ -138,6 +139,42 @@ class Half:
         equal(self.wrong, [], "the table is wrong:\n" + "\n".join(self.wrong))
         check(self.count > len(self.table.commands), f"{self.count} comparisons")
         print(f"{self.mta}, {self.door} door: {self.count} sessions")
+
+
+class SocketmapSite:
+    """A Sendmail whose check_* rulesets ask mailreeve-policyd, as the feature in packaging/sendmail makes them; with_milter: a milter too."""
+
+    def __init__(self, rules, with_milter=False):
+        self.folder = Folder()
+        self.port = free_port()
+        config = f"[mailreeve]\ndoors = {'milter ' if with_milter else ''}socketmap\n"
+        path = self.folder.write("mail.rules", rules)
+        self.daemons = [Daemon(POLICYD, self.folder, path, config, arguments=["--socketmap", f"inet:127.0.0.1:{self.port}"])]
+        if with_milter:
+            self.daemons.append(Daemon(MILTER, self.folder, path, config))
+        self.sendmail = None
+
+    def __enter__(self):
+        try:
+            for daemon in self.daemons:
+                daemon.start()
+            feature = f"FEATURE(`mailreeve', `inet:{self.port}@127.0.0.1', `tempfail', `noop')dnl\n"
+            milters = [milter(f"inet:{daemon.port}@127.0.0.1") for daemon in self.daemons[1:]]
+            self.sendmail = PrivateSendmail(milters, features=feature, feature_folders=[FEATURES]).start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.sendmail is not None:
+            self.sendmail.stop()
+        for daemon in self.daemons:
+            daemon.stop()
+        self.folder.remove()
+
+    def client(self, address):
+        return self.sendmail.client(address)
 
 
 def test_dialogues():
@@ -161,6 +198,31 @@ def test_sendmail_milter():
     table = Table()
     with SendmailSite(table.rules("milter")) as site:
         Half(table, "sendmail", "milter", site).run()
+
+
+def test_sendmail_socketmap():
+    table = Table()
+    with SocketmapSite(table.rules("socketmap")) as site:
+        Half(table, "sendmail", "socketmap", site).run()
+
+
+def test_sendmail_milter_and_socketmap():
+    """Sendmail asks both about an unknown command; the client hears one reply, and the next command's reply is its own."""
+    rules = """
+at vrfy, expn { [mailbox] reject 550 5.7.1 "no {client_address}" }
+at unknown {
+    [later] tempfail 451 4.7.1 "{command} later" if command ~ /^LATER/
+    [all] reject 502 5.5.1 "{command}: not here" if command !~ /^FREE/
+}
+"""
+    with SocketmapSite(rules, with_milter=True) as site, site.client("192.0.2.1") as client:
+        for line, reply in (("FOOBAR 1 2", "502 5.5.1 FOOBAR 1 2: not here"), ("TURN", "502 5.5.1 TURN: not here"), ("LATER", "451 4.7.1 LATER later"),
+                            ("FREE 1", '500 5.5.1 Command unrecognized: "FREE 1"'), ("NOOP", "250 2.0.0 OK"), ("RSET", "250 2.0.0 Reset state"),
+                            ("HELO client.example.net", "250 mx.example.test Hello [192.0.2.1], pleased to meet you"),
+                            ("VRFY alice@example.test", "550 5.7.1 no 192.0.2.1"), ("EXPN team", "550 5.7.1 no 192.0.2.1"),
+                            (SENDER, "250 2.1.0 <a@example.org>... Sender ok"), ("FOOBAR", "502 5.5.1 FOOBAR: not here"),
+                            (RECIPIENT, "250 2.1.5 <alice@example.test>... Recipient ok"), ("QUIT", "221 2.0.0 mx.example.test closing connection")):
+            equal(client.command(line), reply, line)
 
 
 def main():

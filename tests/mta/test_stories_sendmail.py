@@ -20,18 +20,32 @@ from private_sendmail import PrivateSendmail, milter  # noqa: E402
 from test_doors import SCENARIOS, SERVER, Log, Outcome, PostfixStory, Report, World, mailreeve, refusal, split_reply, tell_to_postfix  # noqa: E402
 
 
+PATIENCE = 3  # greetings of one session
+
+
 class SendmailStory(PostfixStory):
     """SMTP as a client speaks it; the client connects from the address of the story."""
 
     def __init__(self, sendmail, log):  # the client connects at its step
         self.sendmail, self.doors, self.logs = sendmail, ["milter"], {"milter": log}
-        self.client = None
+        self.client = self.arrival = None
+        self.greetings = 0
 
-    def command(self, step):
-        if step["step"] != "client":
-            return super().command(step)
+    def connect(self, step):
+        self.arrival, self.greetings = step, 0
         self.client = self.sendmail.client(step["argument"], step.get("name"), greeting=None)
         return self.client.greeting
+
+    def command(self, step):
+        if step["step"] == "client":
+            return self.connect(step)
+        if step["step"] in ("helo", "ehlo"):
+            self.greetings += 1
+            if self.greetings >= PATIENCE:
+                # Each further one makes the client wait, twice as long as the one before: the story goes on in a new connection.
+                self.client.close()
+                self.connect(self.arrival)
+        return super().command(step)
 
     def tell(self, step):
         reply = self.command(step)
