@@ -421,6 +421,8 @@ static bool compile_body(PhaseBuilder *builder, const StatementNode *node, uint3
 /* Blocks of the phase */
 
 static void check_asked(Checker *checker, const Declaration *declaration) {
+  if (checker->phase == PHASE_CONNECT && (checker->options->enabled_doors & DOOR_BIT(DOOR_SOCKETMAP)))
+    return; /* read at each question of a socket map */
   for (Door door = 0; door < DOOR_COUNT; door++)
     if ((checker->options->enabled_doors & DOOR_BIT(door)) && door_asks(door, checker->phase))
       return;
