@@ -144,8 +144,8 @@ static const Deed *deed_of(const Action *action) {
 static bool door_does(Door door, Phase phase, const Action *action) {
   const Deed *deed = deed_of(action);
   const Capability *can = capability(door, phase);
-  return (action->doors & DOOR_BIT(door)) && (!deed || ((can->outcomes & deed->outcomes) == deed->outcomes &&
-                                                        (can->effects & deed->effects) == deed->effects));
+  return (action->doors & DOOR_BIT(door)) &&
+         (!deed || ((can->outcomes & deed->outcomes) == deed->outcomes && (can->effects & deed->effects) == deed->effects));
 }
 
 static bool is_asked(const Checker *checker, Door door, Phase phase) {
@@ -299,6 +299,10 @@ static void note_phase(PhaseBuilder *builder, const Rule *rule, const Expression
     program->lookup_classes |= rule->arguments[i]->lookup_classes;
 }
 
+static bool is_plain(const Expression *condition, const Rule *rule) {
+  return condition && (condition->lookup_classes & ~(1u << LOOKUP_HERE)) == 0 && !condition->reads_details && !(rule && rule->uses_details);
+}
+
 /* True when it always ends the phase. */
 static bool compile_rule(PhaseBuilder *builder, const StatementNode *node, uint32_t parent) {
   Checker *checker = builder->checker;
@@ -319,6 +323,7 @@ static bool compile_rule(PhaseBuilder *builder, const StatementNode *node, uint3
                          .parent = parent,
                          .end = builder->statements->len + 1,
                          .previous_branch = NO_STATEMENT,
+                         .is_plain = is_plain(condition, rule),
                          .rule = rule,
                          .plan = plan,
                          .span = node->span};
@@ -345,8 +350,13 @@ static bool compile_block(PhaseBuilder *builder, const Expression *condition, So
                           uint32_t previous) {
   Checker *checker = builder->checker;
   uint32_t index = builder->statements->len;
-  Statement statement = {
-      .kind = STATEMENT_BLOCK, .condition = condition, .parent = parent, .end = index + 1, .previous_branch = previous, .span = span};
+  Statement statement = {.kind = STATEMENT_BLOCK,
+                         .condition = condition,
+                         .parent = parent,
+                         .end = index + 1,
+                         .previous_branch = previous,
+                         .is_plain = is_plain(condition, NULL),
+                         .span = span};
   g_array_append_val(builder->statements, statement);
   if (condition)
     builder->program->lookup_classes |= condition->lookup_classes;

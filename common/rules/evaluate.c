@@ -51,7 +51,7 @@ static inline uint32_t next_statement(const PhaseProgram *program, uint32_t n) {
   return n < program->count ? n : NO_STATEMENT;
 }
 
-static void begin_statement(Run *run, bool reads_details) {
+static inline void begin_statement(Run *run, bool reads_details) {
   run->pure_open = false;
   run->stateful = NULL;
   run->details_open = false;
@@ -80,7 +80,7 @@ static Logic decide_asking(Run *run, const Expression *condition) {
   return logic;
 }
 
-static inline Logic decide_statement(Run *run, const Statement *statement) {
+static Logic decide_with_care(Run *run, const Statement *statement) {
   const Expression *condition = statement->condition;
   Logic logic = LOGIC_TRUE;
   if (condition != NULL) {
@@ -91,6 +91,17 @@ static inline Logic decide_statement(Run *run, const Statement *statement) {
   }
   if (run->trace != NULL)
     trace_statement(run, statement, logic);
+  return logic;
+}
+
+/* `reads_details`: its condition, or what is done when it is true, reads captures or details of a dnslist. */
+static inline Logic decide_statement(Run *run, const Statement *statement, bool reads_details) {
+  begin_statement(run, reads_details);
+  if (!statement->is_plain || run->trace != NULL)
+    return decide_with_care(run, statement);
+  Logic logic = condition_decide_plain(run, statement->condition);
+  if (logic.truth == TRUTH_UNKNOWN)
+    run_tell_failures(run, logic.failures);
   return logic;
 }
 
@@ -138,8 +149,7 @@ static uint32_t step_block(Run *run, Walk *walk, const Statement *statement, uin
   bool behind = statement->previous_branch != NO_STATEMENT && walk->settled.block == statement->previous_branch;
   if (behind && walk->settled.settled != SETTLED_OPEN)
     return pass_over(run, walk, statement, index);
-  begin_statement(run, statement->condition != NULL && statement->condition->reads_details);
-  Logic logic = decide_statement(run, statement);
+  Logic logic = decide_statement(run, statement, statement->condition != NULL && statement->condition->reads_details);
   if (behind || logic.truth == TRUTH_OPEN)
     walk->unsure_end = MAX(walk->unsure_end, statement->end);
   switch (logic.truth) {
@@ -182,8 +192,8 @@ static bool arguments_are_open(Run *run, const Rule *rule) {
 
 static void step_rule(Run *run, Walk *walk, const Statement *statement, uint32_t index) {
   const Rule *rule = statement->rule;
-  begin_statement(run, rule->uses_details || (statement->condition != NULL && statement->condition->reads_details));
-  Logic logic = decide_statement(run, statement);
+  bool reads_details = rule->uses_details || (!statement->is_plain && statement->condition != NULL && statement->condition->reads_details);
+  Logic logic = decide_statement(run, statement, reads_details);
   switch (logic.truth) {
     case TRUTH_FALSE:
       return;
@@ -249,15 +259,15 @@ static void begin_run(Evaluation *evaluation) {
 }
 
 static void end_run(Evaluation *evaluation) {
-  const Run *run = &evaluation->run;
-  bool silent = evaluation->options.observe_all || run->collecting;
-  evaluation->verdict = silent ? (Verdict){.outcome = OUTCOME_PASS} : run->verdict;
-  evaluation->verdict.phase = evaluation->phase;
-  if (silent)
+  Run *run = &evaluation->run;
+  if (evaluation->options.observe_all || run->collecting) {
+    run->verdict = (Verdict){.outcome = OUTCOME_PASS, .phase = evaluation->phase};
     return;
-  evaluation->verdict.failures = run->failures;
-  evaluation->verdict.effects = run->effects;
-  evaluation->verdict.effect_count = run->effect_count;
+  }
+  run->verdict.phase = evaluation->phase;
+  run->verdict.failures = run->failures;
+  run->verdict.effects = run->effects;
+  run->verdict.effect_count = run->effect_count;
 }
 
 EvaluationState evaluation_run(Evaluation *evaluation) {
@@ -330,7 +340,7 @@ bool evaluation_misses_facts(const Evaluation *evaluation) {
 }
 
 const Verdict *evaluation_verdict(const Evaluation *evaluation) {
-  return &evaluation->verdict;
+  return &evaluation->run.verdict;
 }
 
 static void commit_scope(Evaluation *evaluation, Scope scope) {
@@ -345,8 +355,6 @@ static void commit_scope(Evaluation *evaluation, Scope scope) {
 
 static void commit_groups(Evaluation *evaluation) {
   const GroupNote *note = evaluation->run.group_note;
-  if (note == NULL)
-    return;
   RecipientGroups *groups = variables_groups(evaluation->variables);
   for (uint32_t group = 0; group < evaluation->ruleset->group_count; group++) {
     if (note->proposes[group])
@@ -358,10 +366,13 @@ static void commit_groups(Evaluation *evaluation) {
 
 void evaluation_commit(Evaluation *evaluation) {
   const Run *run = &evaluation->run;
-  for (Scope scope = SCOPE_SESSION; scope <= SCOPE_RECIPIENT; scope++)
-    commit_scope(evaluation, scope);
-  for (size_t i = 0; i < run->score_count; i++)
-    variables_add_score(evaluation->variables, &run->scores[i]);
-  commit_groups(evaluation);
+  if (evaluation->program->sets_variables) {
+    for (Scope scope = SCOPE_SESSION; scope <= SCOPE_RECIPIENT; scope++)
+      commit_scope(evaluation, scope);
+    for (size_t i = 0; i < run->score_count; i++)
+      variables_add_score(evaluation->variables, &run->scores[i]);
+  }
+  if (run->group_note != NULL)
+    commit_groups(evaluation);
   variables_set_phase(evaluation->variables, evaluation->phase);
 }

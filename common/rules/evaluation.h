@@ -136,12 +136,13 @@ struct Evaluation {
   size_t wanted_count, wanted_room, question_room;
   MatchSpace *match_space; /* the caller's, or made when first needed */
   Run run;
-  Verdict verdict;
 };
 
 /* ---- expression.c ---- */
 
 Logic condition_decide(Run *run, const Expression *expression);
+/* The same where nothing is traced. */
+Logic condition_decide_plain(Run *run, const Expression *expression);
 /* Never NULL: a literal, a fact, a variable, or *scratch. */
 const Value *expression_value(Run *run, const Expression *expression, Value *scratch);
 /* Reads it only for the look-ups that may be asked ahead. */

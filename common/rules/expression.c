@@ -113,7 +113,7 @@ static bool is_strict(const Run *run, const Expression *expression) {
 
 /* ---- and, or ---- */
 
-static Logic decide_both(Run *run, const Expression *expression, Truth winner) {
+static G_GNUC_NO_INLINE Logic decide_both(Run *run, const Expression *expression, Truth winner) {
   AskMark mark = ask_mark(run);
   Logic left = condition_decide(run, expression->left);
   if (left.truth == winner)
@@ -171,9 +171,12 @@ static Logic test_match(Run *run, const Expression *expression, const Value *lef
 
 static Logic test_in_resource(Run *run, const Expression *expression, const Value *left, const Value *right) {
   (void)right;
+  const ResourceUse *use = expression->as.lookup.use;
+  if (use->keyset != NULL && run->trace == NULL)
+    return logic_of(keyset_find(use->keyset, left, NULL));
   ResourceAnswer answer;
   const Failure *failures = NULL;
-  switch (lookup_find(run, expression->as.lookup.use, left, &answer, &failures)) {
+  switch (lookup_find(run, use, left, &answer, &failures)) {
     case LOOKUP_ANSWERED:
       return logic_of(answer.state == ANSWER_FOUND);
     case LOOKUP_UNKNOWN:
@@ -303,7 +306,7 @@ static Logic read_keys(Run *run, const Expression *expression, Value *keys, bool
   return state;
 }
 
-static Logic decide_in_resource(Run *run, const Expression *expression) {
+static G_GNUC_NO_INLINE Logic decide_in_resource(Run *run, const Expression *expression) {
   Value keys[KEYSET_PARTS_MAX];
   bool unset;
   Logic state = read_keys(run, expression, keys, &unset);
@@ -587,7 +590,7 @@ static Value value_of_function(Run *run, const Expression *expression) {
   return (Value){VALUE_SET, TYPE_LIST, {.list = list}};
 }
 
-static Logic decide_is_set(Run *run, const Expression *expression) {
+static G_GNUC_NO_INLINE Logic decide_is_set(Run *run, const Expression *expression) {
   Value scratch;
   const Value *value = operand_value(run, expression->left, &scratch);
   if (value->state != VALUE_SET)
@@ -597,20 +600,46 @@ static Logic decide_is_set(Run *run, const Expression *expression) {
 
 static const Value *plain_value(Run *run, const Expression *expression, Value *scratch);
 
-static Logic decide_value(Run *run, const Expression *expression) {
+static G_GNUC_NO_INLINE Logic decide_value(Run *run, const Expression *expression) {
   Value scratch;
   return logic_of_value(plain_value(run, expression, &scratch));
 }
 
-static Logic decide_compare(Run *run, const Expression *expression) {
+/* Each a function of its own, so that condition_decide_plain is a jump and the test is known where it is called. */
+
+static G_GNUC_NO_INLINE Logic decide_not(Run *run, const Expression *expression) {
+  return logic_not(condition_decide(run, expression->left));
+}
+
+static G_GNUC_NO_INLINE Logic decide_in_set(Run *run, const Expression *expression) {
+  return decide_one(run, expression, test_in_set);
+}
+
+static G_GNUC_NO_INLINE Logic decide_in_range(Run *run, const Expression *expression) {
+  return decide_one(run, expression, test_in_range);
+}
+
+static G_GNUC_NO_INLINE Logic decide_match(Run *run, const Expression *expression) {
+  return decide_one(run, expression, test_match);
+}
+
+static G_GNUC_NO_INLINE Logic decide_in_list(Run *run, const Expression *expression) {
+  return decide_two(run, expression, test_equal);
+}
+
+static G_GNUC_NO_INLINE Logic decide_under(Run *run, const Expression *expression) {
+  return decide_two(run, expression, test_under);
+}
+
+static G_GNUC_NO_INLINE Logic decide_compare(Run *run, const Expression *expression) {
   Logic logic = decide_two(run, expression, test_compare);
   return expression->as.compare == COMPARE_NOT_EQUAL ? logic_not(logic) : logic;
 }
 
-static Logic decide(Run *run, const Expression *expression) {
+Logic condition_decide_plain(Run *run, const Expression *expression) {
   switch (expression->kind) {
     case EXPRESSION_NOT:
-      return logic_not(condition_decide(run, expression->left));
+      return decide_not(run, expression);
     case EXPRESSION_AND:
       return decide_both(run, expression, TRUTH_FALSE);
     case EXPRESSION_OR:
@@ -618,17 +647,17 @@ static Logic decide(Run *run, const Expression *expression) {
     case EXPRESSION_COMPARE:
       return decide_compare(run, expression);
     case EXPRESSION_IN_SET:
-      return decide_one(run, expression, test_in_set);
+      return decide_in_set(run, expression);
     case EXPRESSION_IN_RANGE:
-      return decide_one(run, expression, test_in_range);
+      return decide_in_range(run, expression);
     case EXPRESSION_IN_RESOURCE:
       return decide_in_resource(run, expression);
     case EXPRESSION_IN_LIST:
-      return decide_two(run, expression, test_equal);
+      return decide_in_list(run, expression);
     case EXPRESSION_MATCH:
-      return decide_one(run, expression, test_match);
+      return decide_match(run, expression);
     case EXPRESSION_UNDER:
-      return decide_two(run, expression, test_under);
+      return decide_under(run, expression);
     case EXPRESSION_IS_SET:
       return decide_is_set(run, expression);
     case EXPRESSION_LITERAL:
@@ -651,14 +680,14 @@ static Logic decide(Run *run, const Expression *expression) {
 }
 
 static Logic decide_traced(Run *run, const Expression *expression) {
-  Logic logic = decide(run, expression);
+  Logic logic = condition_decide_plain(run, expression);
   Value value = value_of_logic(logic);
   trace_expression(run, expression, &value);
   return logic;
 }
 
 Logic condition_decide(Run *run, const Expression *expression) {
-  return run->trace == NULL ? decide(run, expression) : decide_traced(run, expression);
+  return run->trace == NULL ? condition_decide_plain(run, expression) : decide_traced(run, expression);
 }
 
 static const Value *plain_value(Run *run, const Expression *expression, Value *scratch) {
@@ -719,7 +748,7 @@ static const Value *plain_value(Run *run, const Expression *expression, Value *s
     case EXPRESSION_IS_SET:
       break;
   }
-  *scratch = value_of_logic(decide(run, expression));
+  *scratch = value_of_logic(condition_decide_plain(run, expression));
   return scratch;
 }
 

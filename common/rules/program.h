@@ -158,6 +158,7 @@ typedef struct Statement {
   uint32_t end;                /* BLOCK: index of the first statement behind it; RULE: own index + 1 */
   uint32_t previous_branch;    /* BLOCK of an else: the branch before it, or NO_STATEMENT. It is considered only when that one, and all before, were false */
   bool holds_allow;            /* BLOCK: a pass or accept stands inside (unknown `when`) */
+  bool is_plain;               /* its condition asks nobody and nobody reads captures or dnslist details: it can be decided without more ado */
   const Rule *rule;            /* RULE: with the plan for this phase below */
   const void *plan;
   SourceSpan span;
