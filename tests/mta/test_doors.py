@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every story of tests/scenario over the daemons' sockets: as Postfix's policy questions and as milter events; those "through mta" through a real Postfix too.
+"""Every story of tests/scenario over the daemons' sockets: as Postfix's policy questions, as milter events and as questions of Sendmail's socket maps; those "through mta" through a real Postfix too.
 
     test_doors.py [--verbose] [SCENARIO ...]        from the build folder; without a scenario: all of tests/scenario
 
@@ -385,7 +385,62 @@ class MilterStory:
         self.mta.socket.close()
 
 
-DOORS = {"policy": (POLICYD, PolicyStory), "milter": (MILTER, MilterStory)}
+class SocketmapStory:
+    """The questions of Sendmail's rulesets, over one connection."""
+
+    MAPS = {"vrfy": "vrfy", "etrn": "etrn", "unknown": "other"}
+
+    def __init__(self, story, daemon, facts):
+        self.facts, self.log = Facts(story), Log(daemon)
+        self.names = [fact["name"] for fact in facts if fact["socketmap"] not in (None, "", "argument")]
+        self.socket = socket.create_connection(("127.0.0.1", daemon.socketmap_port), 60)
+        self.file = self.socket.makefile("rb")
+
+    def request(self, step):
+        event, argument = self.MAPS[step["step"]], step["argument"]
+        if event == "other":
+            is_expn = argument[:4].upper() == "EXPN"
+            event, argument = ("expn", argument[4:]) if is_expn else ("other", argument + "\x9b5")
+        fields = "".join(f"{name}= {self.facts.values.get(name) or ''}<>" for name in self.names)
+        text = f"mailreeve_{event} {fields}argument= {argument}".encode("latin-1")
+        return event, b"%d:%s," % (len(text), text)
+
+    def answer(self):
+        length = b""
+        while not length.endswith(b":"):
+            byte = self.file.read(1)
+            if not byte:
+                raise Wrong("no answer")
+            length += byte
+        text = self.file.read(int(length[:-1]) + 1)
+        if not text.endswith(b","):
+            raise Wrong(f"not an answer: {text!r}")
+        return text[:-1].decode("ascii")
+
+    def tell(self, step):
+        self.facts.know(step)
+        if step["step"] not in self.MAPS:
+            return None
+        event, request = self.request(step)
+        self.socket.sendall(request)
+        answer = self.answer()
+        words = re.fullmatch(r'OK (?:pass|(?:refuse|defer) "(.*)")', answer)
+        if words is None:
+            raise Wrong(f"not an answer: {answer!r}")
+        outcome = Outcome(answer)
+        if words[1] is not None:
+            outcome = refusal(answer, *split_reply(words[1].replace("%%", "%")))
+            if outcome.outcome == "disconnect" and event != "other":
+                outcome.outcome = "tempfail"  # Sendmail goes on
+        self.log.read(outcome)
+        return outcome
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+DOORS = {"policy": (POLICYD, PolicyStory), "milter": (MILTER, MilterStory), "socketmap": (POLICYD, SocketmapStory)}
 
 
 # The world of a story
@@ -440,7 +495,11 @@ class World:
         config += "deadline = 400ms\n" if self.silent else ""
         if self.story["service"]:
             config += "".join(f"[{group}]\nservice = {self.story['service']}\n" for group in ("policy", "milter"))
-        return Daemon(program_path, self.folder, self.rules, config, resolver=self.dns.address, listen=listen)
+        ports = {"socketmap": free_port()} if program_path == POLICYD and "socketmap" in doors else {}
+        daemon = Daemon(program_path, self.folder, self.rules, config, resolver=self.dns.address, listen=listen,
+                        arguments=[word for port in ports.values() for word in ("--socketmap", f"inet:127.0.0.1:{port}")])
+        daemon.socketmap_port = ports.get("socketmap")
+        return daemon
 
     def __enter__(self):
         return self
@@ -496,7 +555,7 @@ def heard(expected):
     return dict(expected, without_effects=False, **{"with": [words for words in expected["with"] if not words.startswith(CHANGES)]})
 
 
-OWNED = {"policy": ("client", "helo", "ehlo", "mail", "rcpt", "vrfy", "etrn"), "milter": ("data", "message", "unknown")}
+OWNED = {"policy": ("client", "helo", "ehlo", "mail", "rcpt", "vrfy", "etrn"), "milter": ("data", "message", "unknown"), "socketmap": ("vrfy", "etrn", "unknown")}
 
 
 def over_sockets(path, story, facts, report):
@@ -507,10 +566,10 @@ def over_sockets(path, story, facts, report):
                 continue
             for door, (program_path, tell) in DOORS.items():
                 through = [session for session in sessions if door in session["doors"]]
-                # A daemon that is alone refuses rules that only the other door can do: then both doors are on, and each is asked for what it owns.
+                # A daemon that is alone refuses rules that only another door can do: then all doors are on, and each is asked for what it owns.
                 alone = world.can_be_alone(door)
                 if through:
-                    with world.daemon(program_path, door if alone else "policy milter") as daemon:
+                    with world.daemon(program_path, door if alone else "policy milter socketmap") as daemon:
                         for session in through:
                             tell_over_socket(path, session, door, tell(story, daemon, facts), None if alone else OWNED[door], report)
 
