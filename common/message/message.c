@@ -55,6 +55,7 @@ bool message_needs_headers(const MessageNeeds *needs) {
 }
 
 Message *message_new(const MessageLimits *limits) {
+  (void)message_parser_options(); /* GMime is initialised whatever is asked of it first */
   Message *message = g_new0(Message, 1);
   message->limits = *limits;
   return message;

@@ -77,13 +77,11 @@ PartField part_field_from_name(Slice name);
 
 /* What a part's header says. */
 typedef struct Part {
-  GMimeContentType *content_type;
-  GMimeContentDisposition *disposition; /* NULL: none */
   GMimeContentEncoding encoding;
-  const char *boundary; /* NULL: no multipart, or one without a boundary; of content_type, as charset */
-  const char *charset;
-  char *type; /* "application/zip" */
-  char *name; /* decoded; NULL: it has none */
+  char *type;     /* "application/zip" */
+  char *name;     /* decoded; NULL: it has none */
+  char *boundary; /* NULL: no multipart, or one without a boundary */
+  char *charset;  /* NULL: none */
   bool is_multipart, is_message, is_text;
   bool is_attachment; /* by its name or its disposition */
   bool is_put_aside;  /* by its disposition alone: its text is not the message's */

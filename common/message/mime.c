@@ -36,6 +36,8 @@ typedef struct Leaf {
   bool is_open, is_text;
   GMimeEncoding decoder;
   bool is_encoded;
+  bool is_counted;    /* base64 whose bytes nobody reads: they are only counted */
+  unsigned places;    /* of the four letters of three bytes that have come */
   GString *collected; /* of a uuencoded line: GMime wants "begin" in one piece. NULL: another encoding */
   gssize attachment;
   int64_t size;
@@ -127,11 +129,45 @@ static void decode_lines(MimeReader *reader, const char *data, size_t length) {
   }
 }
 
+static void end_base64_group(Leaf *leaf) {
+  leaf->size += leaf->places * 3 / 4;
+  leaf->places = 0;
+}
+
+/* Four letters are three bytes; "=" ends a group of fewer; other bytes are passed over. */
+static void count_base64(Leaf *leaf, const char *data, size_t length) {
+  static const unsigned char letters[256] = {
+      ['A'] = 1, ['B'] = 1, ['C'] = 1, ['D'] = 1, ['E'] = 1, ['F'] = 1, ['G'] = 1, ['H'] = 1, ['I'] = 1, ['J'] = 1, ['K'] = 1,
+      ['L'] = 1, ['M'] = 1, ['N'] = 1, ['O'] = 1, ['P'] = 1, ['Q'] = 1, ['R'] = 1, ['S'] = 1, ['T'] = 1, ['U'] = 1, ['V'] = 1,
+      ['W'] = 1, ['X'] = 1, ['Y'] = 1, ['Z'] = 1, ['a'] = 1, ['b'] = 1, ['c'] = 1, ['d'] = 1, ['e'] = 1, ['f'] = 1, ['g'] = 1,
+      ['h'] = 1, ['i'] = 1, ['j'] = 1, ['k'] = 1, ['l'] = 1, ['m'] = 1, ['n'] = 1, ['o'] = 1, ['p'] = 1, ['q'] = 1, ['r'] = 1,
+      ['s'] = 1, ['t'] = 1, ['u'] = 1, ['v'] = 1, ['w'] = 1, ['x'] = 1, ['y'] = 1, ['z'] = 1, ['0'] = 1, ['1'] = 1, ['2'] = 1,
+      ['3'] = 1, ['4'] = 1, ['5'] = 1, ['6'] = 1, ['7'] = 1, ['8'] = 1, ['9'] = 1, ['+'] = 1, ['/'] = 1,
+  };
+  while (length > 0) {
+    const char *pad = memchr(data, '=', length);
+    size_t run = pad ? (size_t)(pad - data) : length, count = leaf->places;
+    for (size_t i = 0; i < run; i++) {
+      count += letters[(unsigned char)data[i]];
+    }
+    leaf->size += (int64_t)(count / 4 * 3);
+    leaf->places = count % 4;
+    if (pad) {
+      end_base64_group(leaf);
+      run++;
+    }
+    data += run;
+    length -= run;
+  }
+}
+
 static void content(MimeReader *reader, const char *data, size_t length) {
   if (reader->state != READ_CONTENT || length == 0) {
     return;
   }
-  if (reader->leaf.collected) {
+  if (reader->leaf.is_counted) {
+    count_base64(&reader->leaf, data, length);
+  } else if (reader->leaf.collected) {
     decode_lines(reader, data, length);
   } else if (reader->leaf.is_encoded) {
     decode(reader, data, length);
@@ -159,7 +195,9 @@ static void end_leaf(MimeReader *reader) {
     decode_collected(reader);
     g_string_free(leaf->collected, TRUE);
   }
-  if (leaf->is_encoded) {
+  if (leaf->is_counted) {
+    end_base64_group(leaf);
+  } else if (leaf->is_encoded) {
     char decoded[PIECE];
     size_t count = g_mime_encoding_flush(&leaf->decoder, "", 0, decoded);
     content_decoded(reader, decoded, count);
@@ -261,6 +299,7 @@ static void begin_leaf(MimeReader *reader, const Part *part) {
     findings->encoded++;
     leaf->message = mime_reader_new_message(findings);
   }
+  leaf->is_counted = part->encoding == GMIME_CONTENT_ENCODING_BASE64 && !leaf->is_text && leaf->message == NULL;
   reader->state = leaf->is_text || leaf->message || leaf->attachment >= 0 ? READ_CONTENT : READ_NOTHING;
 }
 
@@ -281,7 +320,7 @@ static void begin_part(MimeReader *reader, const PartHeader *header) {
   if (part.boundary && boundary_length > LIMIT_MIME_BOUNDARY) {
     fail(reader, "a boundary of more than ", LIMIT_MIME_BOUNDARY, "bytes");
   } else if (part.boundary) {
-    (void)push_level(reader, (Level){.boundary = g_strdup(part.boundary),
+    (void)push_level(reader, (Level){.boundary = g_strndup(part.boundary, boundary_length),
                                      .boundary_length = boundary_length,
                                      .is_digest = strcmp(part.type, "multipart/digest") == 0,
                                      .attachment = -1});

@@ -52,6 +52,7 @@ static Slice feed_header(Message *message, Slice text) {
 }
 
 bool message_feed(Message *message, const MessageNeeds *needs, Slice text, size_t piece) {
+  (void)g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING);
   message_begin(message, needs);
   Slice body = feed_header(message, text);
   message_end_of_headers(message);

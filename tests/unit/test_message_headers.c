@@ -2,6 +2,7 @@
  * test_message_headers.c: header fields as rules read them: decoded, counted, addresses found.
  */
 #include "common/base/limits.h"
+#include "common/message/message_internal.h"
 #include "common/smtp/record.h"
 #include "tests/unit/message_fixture.h"
 #include "tests/unit/unit.h"
@@ -132,6 +133,51 @@ START_TEST(addresses_are_found) {
       ck_assert_str_eq(message_fact_text(session, facts[k]), k == i ? address_cases[_i].addresses : "-");
     }
   }
+}
+END_TEST
+
+static const char *as_gmime_finds(Arena *arena, Slice raw) {
+  g_autofree char *text = header_unfold(slice_trim(raw));
+  InternetAddressList *list = internet_address_list_parse(message_parser_options(), text);
+  const char *told = "";
+  for (int i = 0; list && i < internet_address_list_length(list); i++) {
+    InternetAddress *one = internet_address_list_get_address(list, i);
+    MailAddress address;
+    const char *mailbox = INTERNET_ADDRESS_IS_MAILBOX(one) ? internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(one)) : NULL;
+    if (mailbox && mail_address_parse(arena, slice_from(mailbox), &address) && !mail_address_is_null(&address)) {
+      told = arena_printf(arena, "%s%s%.*s", told, *told ? ", " : "", SLICE_ARGS(address.text));
+    }
+  }
+  g_clear_object(&list);
+  return *told ? told : "-";
+}
+
+/* Fields of random pieces, simple and not: the addresses are those that GMime finds. */
+START_TEST(addresses_are_those_of_gmime) {
+  static const char *const pieces[] = {
+      "Ann", " ", " ",  "<",        ">",          "a",          "@", "b.test", ".", "=?utf-8?q?x=40?=", "O'Neil",
+      "-",   "_", "+x", "c@d.test", "<e@f.test>", "<e@f.test>", ",", "\"q\"",  "{", "\xc3\xa4"};
+  GRand *random = g_rand_new_with_seed(20260305);
+  g_autoptr(Message) message = message_new(&message_usual_limits);
+  g_autoptr(Session) session = session_new(DOOR_MILTER);
+  size_t found = 0;
+  for (int i = 0; i < 20000; i++) {
+    g_autoptr(GString) field = g_string_new(NULL);
+    for (int k = g_rand_int_range(random, 1, 6); k > 0; k--) {
+      g_string_append(field, pieces[g_rand_int_range(random, 0, G_N_ELEMENTS(pieces))]);
+    }
+    session_reset_message(session);
+    message_begin(message, &message_all_needs);
+    message_header(message, SLICE_LITERAL("From"), slice_from(field->str));
+    message_facts(message, session);
+    const char *from = message_fact_text(session, FACT_HEADER_FROM);
+    const char *expected = as_gmime_finds(session_arena(session), slice_from(field->str));
+    ck_assert_msg(strcmp(from, expected) == 0, "%s: %s, not %s", field->str, from, expected);
+    found += strcmp(from, "-") != 0;
+    session_reset(session);
+  }
+  ck_assert_uint_gt(found, 2000);
+  g_rand_free(random);
 }
 END_TEST
 
@@ -279,6 +325,7 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, raw_text_is_as_it_came);
   tcase_add_test(tests, a_nul_is_no_end);
   tcase_add_loop_test(tests, addresses_are_found, 0, G_N_ELEMENTS(address_cases));
+  tcase_add_test(tests, addresses_are_those_of_gmime);
   tcase_add_test(tests, addresses_of_all_fields);
   tcase_add_loop_test(tests, fields_are_counted, 0, G_N_ELEMENTS(counts));
   tcase_add_test(tests, ten_thousand_fields);

@@ -4,6 +4,7 @@
 #include <gmime/gmime.h>
 
 #include "common/base/limits.h"
+#include "common/message/message_internal.h"
 #include "common/smtp/record.h"
 #include "tests/unit/message_fixture.h"
 #include "tests/unit/unit.h"
@@ -367,6 +368,99 @@ START_TEST(gmime_sees_the_same) {
 }
 END_TEST
 
+/* Fields of random pieces, simple and not: what part_read makes of them is what GMime does. */
+
+static char *random_field(GRand *random, const char *value) {
+  static const char *const names[] = {"boundary", "charset", "NAME", "filename", "x", "name*", "name*0", "format"};
+  static const char *const values[] = {
+      "abc",     "\"a b\"",    "\"a;b=c\"", "\"a\\\"b\"",  "utf-8", "=?utf-8?q?a?=", "\"=?utf-8?q?=C3=A4?=\"", "",     "\"\"",
+      "\" a \"", "\"unclosed", "a/b",       "utf-8''%41b", "a'b",   "x.exe",         "\"caf\xc3\xa9\"",        "a(b)", "b@c"};
+  static const char *const blanks[] = {"", " ", "\t", "\r\n ", "  "};
+  GString *field = g_string_new(value);
+  for (int i = g_rand_int_range(random, 0, 4); i > 0; i--) {
+    g_string_append_printf(field, "%s;%s%s%s=%s%s", blanks[g_rand_int_range(random, 0, 5)], blanks[g_rand_int_range(random, 0, 5)],
+                           names[g_rand_int_range(random, 0, 8)], blanks[g_rand_int_range(random, 0, 3)],
+                           blanks[g_rand_int_range(random, 0, 3)], values[g_rand_int_range(random, 0, G_N_ELEMENTS(values))]);
+  }
+  return g_string_free(field, FALSE);
+}
+
+static const char *known(const char *text) {
+  return text && *text ? text : NULL;
+}
+
+START_TEST(fields_are_as_gmime_reads_them) {
+  static const char *const types[] = {"text/plain", "Multipart/MIXED", "a/b ", " a/b", "application/x-y.z+q", "message/RFC822", "a / b"};
+  static const char *const dispositions[] = {"attachment", "INLINE", " attachment ", "x"};
+  GRand *random = g_rand_new_with_seed(20260303);
+  size_t named = 0;
+  g_mime_init();
+  for (int i = 0; i < 20000; i++) {
+    g_autofree char *type = random_field(random, types[g_rand_int_range(random, 0, G_N_ELEMENTS(types))]);
+    g_autofree char *disposition = random_field(random, dispositions[g_rand_int_range(random, 0, G_N_ELEMENTS(dispositions))]);
+    g_autofree char *type_line = header_unfold(slice_trim(slice_from(type)));
+    g_autofree char *disposition_line = header_unfold(slice_trim(slice_from(disposition)));
+    GMimeContentType *content_type = g_mime_content_type_parse(message_parser_options(), type_line);
+    GMimeContentDisposition *content_disposition = g_mime_content_disposition_parse(message_parser_options(), disposition_line);
+    g_autofree char *mime_type = g_mime_content_type_get_mime_type(content_type);
+    g_autofree char *lower = g_ascii_strdown(mime_type, -1);
+    const char *filename = known(g_mime_content_disposition_get_parameter(content_disposition, "filename"));
+    const char *name = filename ? filename : known(g_mime_content_type_get_parameter(content_type, "name"));
+    PartHeader header = {{[PART_TYPE] = slice_from(type), [PART_DISPOSITION] = slice_from(disposition)}};
+    Part part;
+    part_read(&part, &header, false);
+    ck_assert_msg(strcmp(part.type, lower) == 0, "%s: %s, not %s", type, part.type, lower);
+    ck_assert_msg(g_strcmp0(part.name, name) == 0, "%s: %s: %s, not %s", type, disposition, part.name, name);
+    const char *charset = known(g_mime_content_type_get_parameter(content_type, "charset"));
+    ck_assert_msg(g_strcmp0(part.charset, charset) == 0, "%s: %s, not %s", type, part.charset, charset);
+    const char *boundary = part.is_multipart ? known(g_mime_content_type_get_parameter(content_type, "boundary")) : NULL;
+    ck_assert_msg(g_strcmp0(part.boundary, boundary) == 0, "%s: %s, not %s", type, part.boundary, boundary);
+    ck_assert_int_eq(part.is_put_aside, g_mime_content_disposition_is_attachment(content_disposition));
+    named += part.name != NULL;
+    part_clear(&part);
+    g_object_unref(content_type);
+    g_object_unref(content_disposition);
+  }
+  ck_assert_uint_gt(named, 5000);
+  g_rand_free(random);
+}
+END_TEST
+
+/* Base64 that is only counted: well-formed as much as was encoded, else what there is. */
+static const struct {
+  const char *content, *size;
+} counted[] = {
+    {"", "0"},    {"AAAA", "3"}, {"AAA=", "2"}, {"AA==", "1"},     {"AAA", "2"},         {"AA", "1"},    {"A", "0"},
+    {"AA=", "1"}, {"A=A=", "0"}, {"====", "0"}, {"AA==AA==", "2"}, {"A A\r\nA-.A", "3"}, {"AAAA=", "3"}, {"AAAA====AAAA", "6"},
+};
+
+START_TEST(base64_is_counted) {
+  for (size_t piece = 1; piece < 8; piece++) {
+    g_autofree char *text = g_strdup_printf("Content-Type: a/b; name=f\nContent-Transfer-Encoding: base64\n\n%s", counted[_i].content);
+    g_autofree char *expected = g_strdup_printf("f a/b %s", counted[_i].size);
+    check_case(slice_from(text), expected, "-", piece);
+  }
+}
+END_TEST
+
+START_TEST(base64_is_counted_as_encoded) {
+  GRand *random = g_rand_new_with_seed(20260304);
+  for (int i = 0; i < 1000; i++) {
+    guchar bytes[200];
+    gsize length = (gsize)g_rand_int_range(random, 0, sizeof bytes);
+    for (gsize k = 0; k < length; k++) {
+      bytes[k] = (guchar)g_rand_int(random);
+    }
+    g_autofree char *encoded = g_base64_encode(bytes, length);
+    g_autofree char *text = g_strdup_printf("Content-Type: a/b; name=f\nContent-Transfer-Encoding: base64\n\n%.60s\r\n%s\r\n", encoded,
+                                            strlen(encoded) > 60 ? encoded + 60 : "");
+    g_autofree char *expected = g_strdup_printf("f a/b %zu", length);
+    check_case(slice_from(text), expected, "-", (size_t)g_rand_int_range(random, 1, 100));
+  }
+  g_rand_free(random);
+}
+END_TEST
+
 static void add_tests(TCase *tests) {
   tcase_add_loop_test(tests, structure_is_found, 0, G_N_ELEMENTS(cases));
   tcase_add_test(tests, a_nul_is_a_byte);
@@ -378,6 +472,9 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, long_lines);
   tcase_add_test(tests, names_past_the_memory);
   tcase_add_test(tests, gmime_sees_the_same);
+  tcase_add_test(tests, fields_are_as_gmime_reads_them);
+  tcase_add_loop_test(tests, base64_is_counted, 0, G_N_ELEMENTS(counted));
+  tcase_add_test(tests, base64_is_counted_as_encoded);
 }
 
 UNIT_MAIN("message_mime", add_tests)
