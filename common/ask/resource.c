@@ -79,6 +79,9 @@ void resource_unref(Resource *resource) {
 }
 
 ResourceVersion *resource_pin(Resource *resource) {
+  if (resource->kind->renew) {
+    resource->kind->renew(resource);
+  }
   g_mutex_lock(&resource->lock);
   ResourceVersion *version = resource->version;
   if (version) {

@@ -33,6 +33,7 @@ typedef struct ResourceContext {
   const LookupBackend *dns; /* answers keys "NAME A" and "NAME TXT" (dns.h) */
   void *dns_self;
   bool check_owners; /* files must be owned by root or our user and not be writable by others */
+  void (*tell)(const char *label, const char *text); /* any thread: a warning for the log; NULL: nobody is told */
 } ResourceContext;
 
 /* What a resource says of a key. */
@@ -40,6 +41,7 @@ typedef struct ResourceAnswer {
   AnswerState state;
   Value value;        /* of a map, when found */
   const char *reason; /* when failed */
+  Slice entry; /* of a table, when found: the entry that answered, as it is written there */
   Slice code, text, zone; /* dnslist, when found: the address that listed it, the list's TXT text (may be empty), the zone */
 } ResourceAnswer;
 
@@ -56,6 +58,8 @@ struct ResourceKind {
   Resource *(*open)(const ResourceSpec *spec, const ResourceContext *context, GError **error);
   /* Reads its content anew (helper thread): true when it is good, then new pins see it; false keeps the old one. May be NULL. */
   bool (*refresh)(Resource *resource, GError **error);
+  /* Any thread, in front of each pin: puts a new version in place when the content was replaced meanwhile. Cheap. May be NULL. */
+  void (*renew)(Resource *resource);
   void (*close)(Resource *resource);
   /* LOOKUP_HERE: */
   void (*find)(const ResourceVersion *version, const Value *keys, Arena *arena, ResourceAnswer *answer);
@@ -94,7 +98,7 @@ char *resource_identity(const ResourceSpec *spec);
 void resource_init(Resource *resource, const ResourceSpec *spec);
 Resource *resource_ref(Resource *resource);
 void resource_unref(Resource *resource); /* takes NULL; the last one clears this struct, then calls kind->close, which frees it with its own */
-/* Thread-safe: the newest version with a reference (NULL when the kind has none). */
+/* Thread-safe: the newest version with a reference (NULL when the kind has none), renewed before where the kind does that. */
 ResourceVersion *resource_pin(Resource *resource);
 void resource_version_unref(ResourceVersion *version); /* takes NULL */
 /* Puts a new version in place; takes over its one reference. */

@@ -8,10 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/limits.h"
+#include "common/lookup/table_file.h"
 #include "common/lookup/table_text.h"
 
 extern const ResourceKind resource_kind_file;
@@ -46,36 +46,18 @@ static void publish(FileTable *table, Keyset *keyset) {
   resource_publish(&table->resource, &version->version);
 }
 
-static bool fail(GError **error, const char *path, const char *what) {
-  g_set_error(error, RESOURCE_ERROR, 0, "%s: %s", path, what);
-  return false;
-}
-
-/* An ordinary file that nobody else can write, not too large. */
 static bool check_status(const FileTable *table, const struct stat *status, GError **error) {
-  if (!S_ISREG(status->st_mode)) {
-    return fail(error, table->path, "not an ordinary file");
+  if (!table_file_check(table->path, status, table->check_owners, error)) {
+    return false;
   }
-  if (status->st_size > LIMIT_TABLE_FILE) {
-    return fail(error, table->path, "the file is too large for a table in memory");
-  }
-  if (!table->check_owners) {
-    return true;
-  }
-  if (status->st_uid != 0 && status->st_uid != geteuid()) {
-    return fail(error, table->path, "the file belongs to another user; tables must be owned by root or by the user that reads them");
-  }
-  if (status->st_mode & (S_IWGRP | S_IWOTH)) {
-    return fail(error, table->path, "the file can be written by others (chmod go-w)");
-  }
-  return true;
+  return status->st_size <= LIMIT_TABLE_FILE || table_file_fail(error, table->path, "the file is too large for a table in memory");
 }
 
 /* One byte more than the file has shows whether it grew meanwhile. */
 static char *read_bytes(int descriptor, const char *path, size_t size, size_t *length, GError **error) {
   g_autofree char *bytes = g_try_malloc(size + 1);
   if (!bytes) {
-    (void)fail(error, path, "not enough memory");
+    (void)table_file_fail(error, path, "not enough memory");
     return NULL;
   }
   for (*length = 0; *length <= size;) {
@@ -86,11 +68,11 @@ static char *read_bytes(int descriptor, const char *path, size_t size, size_t *l
     if (got > 0) {
       *length += (size_t)got;
     } else if (errno != EINTR) {
-      (void)fail(error, path, g_strerror(errno));
+      (void)table_file_fail(error, path, g_strerror(errno));
       return NULL;
     }
   }
-  (void)fail(error, path, "the file grew while it was read");
+  (void)table_file_fail(error, path, "the file grew while it was read");
   return NULL;
 }
 
@@ -101,13 +83,13 @@ static char *read_content(const FileTable *table, size_t *length, bool *absent, 
   int descriptor = open(table->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (descriptor < 0) {
     *absent = errno == ENOENT;
-    (void)fail(error, table->path, g_strerror(errno));
+    (void)table_file_fail(error, table->path, g_strerror(errno));
     return NULL;
   }
   struct stat status;
   char *bytes = NULL;
   if (fstat(descriptor, &status) != 0) {
-    (void)fail(error, table->path, g_strerror(errno));
+    (void)table_file_fail(error, table->path, g_strerror(errno));
   } else if (check_status(table, &status, error)) {
     bytes = read_bytes(descriptor, table->path, (size_t)status.st_size, length, error);
   }

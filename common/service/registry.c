@@ -80,10 +80,15 @@ static Resource *registry_open(ResourceSource *self, const ResourceSpec *spec, G
   return g_steal_pointer(&resource);
 }
 
+static void registry_tell(const char *label, const char *text) {
+  log_warning("%s: the old content stays: %s", label, text);
+}
+
 Registry *registry_new(const ResourceContext *context) {
   Registry *registry = g_new0(Registry, 1);
   registry->source = (ResourceSource){.find_kind = registry_find_kind, .kind_names = registry_kind_names, .open = registry_open};
   registry->context = *context;
+  registry->context.tell = registry_tell;
   (void)pthread_mutex_init(&registry->lock, NULL);
   registry->entries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, entry_free);
   return registry;

@@ -1,0 +1,99 @@
+/*
+ * cdb.c: tables in files of cdb, as `postmap cdb:` and cdb(1) build them. The file is mapped into memory and never changes: who builds a new one renames it into place.
+ */
+#include <cdb.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "common/lookup/kinds.h"
+#include "common/lookup/map_file.h"
+#include "common/lookup/table_file.h"
+
+extern const ResourceKind resource_kind_cdb;
+
+static void *open_cdb(const char *path, struct stat *status, GError **error) {
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (descriptor < 0 || fstat(descriptor, status) != 0) {
+    (void)table_file_fail(error, path, g_strerror(errno));
+    if (descriptor >= 0) {
+      (void)close(descriptor);
+    }
+    return NULL;
+  }
+  struct cdb *map = g_new0(struct cdb, 1);
+  if (cdb_init(map, descriptor) != 0) {
+    (void)table_file_fail(error, path, errno == EPROTO ? "not a cdb database" : g_strerror(errno));
+    (void)close(descriptor);
+    g_free(map);
+    return NULL;
+  }
+  return map;
+}
+
+static void close_cdb(void *map) {
+  struct cdb *own = map;
+  int descriptor = cdb_fileno(own);
+  cdb_free(own);
+  (void)close(descriptor);
+  g_free(own);
+}
+
+/* A file that was cut off under its name would end this process at the first byte that is missing. */
+static bool begin(void *map, void **reader, Arena *arena, const char **reason) {
+  const struct cdb *own = map;
+  struct stat status;
+  if (fstat(cdb_fileno(own), &status) != 0) {
+    *reason = arena_printf(arena, "%s", g_strerror(errno));
+    return false;
+  }
+  if (status.st_size < (off_t)own->cdb_fsize) {
+    *reason = "the file became shorter";
+    return false;
+  }
+  *reader = arena_alloc(arena, sizeof(struct cdb)); /* libcdb keeps in it where it is */
+  memcpy(*reader, own, sizeof(struct cdb));
+  return true;
+}
+
+static void end(void *map, void *reader) {
+  (void)map;
+  (void)reader;
+}
+
+static AnswerState get(void *map, void *reader, Slice key, Slice *value, Arena *arena, const char **reason) {
+  (void)map;
+  struct cdb *own = reader;
+  int found = cdb_find(own, key.data, (unsigned)key.length);
+  if (found == 0) {
+    return ANSWER_NOT_FOUND;
+  }
+  const char *data = found > 0 ? cdb_getdata(own) : NULL;
+  if (!data) {
+    *reason = errno == EPROTO ? "the file is damaged" : arena_printf(arena, "%s", g_strerror(errno));
+    return ANSWER_FAILED;
+  }
+  *value = slice_make(data, cdb_datalen(own));
+  return ANSWER_FOUND;
+}
+
+static const MapFormat format = {.suffix = ".cdb", .open = open_cdb, .close = close_cdb, .begin = begin, .end = end, .get = get};
+
+static Resource *open_table(const ResourceSpec *spec, const ResourceContext *context, GError **error) {
+  return map_file_open(&format, spec, context, error);
+}
+
+const ResourceKind resource_kind_cdb = {
+    .name = "cdb",
+    .sentence = "a map of Postfix in cdb format, built by postmap; a new one that is renamed into its place is noticed at once",
+    .synopsis = "from cdb \"PATH\"",
+    .lookup_class = LOOKUP_HERE,
+    .on_error = ON_ERROR_TEMPFAIL,
+    .is_table = true,
+    .check = map_file_check,
+    .open = open_table,
+    .refresh = map_file_refresh,
+    .renew = map_file_renew,
+    .close = map_file_close,
+    .find = map_file_find,
+};

@@ -1,0 +1,230 @@
+/*
+ * map_file.c: opening, noticing replacement, and looking up.
+ */
+#include "common/lookup/map_file.h"
+
+#include <errno.h>
+
+#include "common/base/limits.h"
+#include "common/lookup/map_key.h"
+#include "common/lookup/table_file.h"
+
+typedef struct MapFile {
+  Resource resource;
+  const MapFormat *format;
+  char *path;
+  KeysetShape shape;
+  bool optional;
+  bool check_owners;
+  void (*tell)(const char *label, const char *text);
+  GMutex opening;   /* one at a time; guards what follows */
+  struct stat seen; /* of the file that was looked at last, good or bad; st_ino 0: none was there */
+  bool good;        /* what was seen is what is open */
+} MapFile;
+
+typedef struct MapVersion {
+  ResourceVersion version;
+  const MapFormat *format;
+  KeysetShape shape;
+  void *map; /* NULL: there is no file, nothing is found */
+} MapVersion;
+
+static void free_version(ResourceVersion *version) {
+  MapVersion *own = (MapVersion *)version;
+  if (own->map) {
+    own->format->close(own->map);
+  }
+  g_free(own);
+}
+
+/* Takes over the map. */
+static void publish(MapFile *file, void *map) {
+  MapVersion *version = g_new0(MapVersion, 1);
+  version->version = (ResourceVersion){.references = 1, .free = free_version};
+  version->format = file->format;
+  version->shape = file->shape;
+  version->map = map;
+  resource_publish(&file->resource, &version->version);
+}
+
+static bool same_content(const struct stat *a, const struct stat *b) {
+  return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+         a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static bool open_map(MapFile *file, const struct stat *status, GError **error) {
+  struct stat opened;
+  if (!table_file_check(file->path, status, file->check_owners, error)) {
+    return false;
+  }
+  void *map = file->format->open(file->path, &opened, error);
+  if (!map) {
+    return false;
+  }
+  /* Another one may have come between looking and opening. */
+  if (!table_file_check(file->path, &opened, file->check_owners, error)) {
+    file->format->close(map);
+    return false;
+  }
+  file->seen = opened;
+  const MapVersion *current = (const MapVersion *)file->resource.version;
+  if (current && current->map == map) {
+    file->format->close(map); /* the same, still open: its content changed in place */
+  } else {
+    publish(file, map);
+  }
+  return true;
+}
+
+/* Opens what is there if that is not what is open. */
+static bool load(MapFile *file, GError **error) {
+  struct stat status;
+  if (stat(file->path, &status) != 0) {
+    bool absent = errno == ENOENT;
+    if (!absent || !file->optional) {
+      return table_file_fail(error, file->path, g_strerror(errno));
+    }
+    const MapVersion *current = (const MapVersion *)file->resource.version;
+    if (!current || current->map) {
+      publish(file, NULL);
+    }
+    file->seen = (struct stat){0};
+    file->good = true;
+    return true;
+  }
+  if (file->good && same_content(&status, &file->seen)) {
+    return true;
+  }
+  file->seen = status;
+  file->good = open_map(file, &status, error);
+  return file->good;
+}
+
+char *map_file_check(const ResourceSpec *spec) {
+  if (spec->text[0] == '\0') {
+    return g_strdup("the name of the file is missing");
+  }
+  return g_strdup(map_key_problem(&spec->shape));
+}
+
+Resource *map_file_open(const MapFormat *format, const ResourceSpec *spec, const ResourceContext *context, GError **error) {
+  g_autofree char *problem = map_file_check(spec);
+  if (problem) {
+    g_set_error_literal(error, RESOURCE_ERROR, 0, problem);
+    return NULL;
+  }
+  MapFile *file = g_new0(MapFile, 1);
+  resource_init(&file->resource, spec);
+  g_autofree char *path = resource_path(spec);
+  file->format = format;
+  file->path = g_str_has_suffix(path, format->suffix) ? g_strdup(path) : g_strconcat(path, format->suffix, NULL);
+  file->shape = spec->shape;
+  file->optional = spec->optional;
+  file->check_owners = context->check_owners;
+  file->tell = context->tell;
+  g_mutex_init(&file->opening);
+  if (!load(file, error)) {
+    resource_unref(&file->resource);
+    return NULL;
+  }
+  return &file->resource;
+}
+
+bool map_file_refresh(Resource *resource, GError **error) {
+  MapFile *file = (MapFile *)resource;
+  g_mutex_lock(&file->opening);
+  bool good = load(file, error);
+  g_mutex_unlock(&file->opening);
+  return good;
+}
+
+void map_file_renew(Resource *resource) {
+  MapFile *file = (MapFile *)resource;
+  struct stat status;
+  g_autoptr(GError) error = NULL;
+  /* Who opens it now opens it for all. */
+  if (stat(file->path, &status) != 0 || !g_mutex_trylock(&file->opening)) {
+    return;
+  }
+  /* What could not be used is not tried again until it changes. */
+  bool good = same_content(&status, &file->seen) || load(file, &error);
+  g_mutex_unlock(&file->opening);
+  if (!good && file->tell) {
+    file->tell(resource->label, error->message);
+  }
+}
+
+void map_file_close(Resource *resource) {
+  MapFile *file = (MapFile *)resource;
+  g_mutex_clear(&file->opening);
+  g_free(file->path);
+  g_free(file);
+}
+
+/* A look-up under way. */
+typedef struct MapSearch {
+  const MapVersion *version;
+  void *reader;
+  Arena *arena;
+  ResourceAnswer *answer;
+  Slice value;
+} MapSearch;
+
+/* Found or failed: no further text is tried. */
+static bool try_key(MapSearch *search, Slice key) {
+  const MapFormat *format = search->version->format;
+  search->answer->state = format->get(search->version->map, search->reader, key, &search->value, search->arena, &search->answer->reason);
+  return search->answer->state != ANSWER_NOT_FOUND;
+}
+
+static bool try_text(void *self, Slice text) {
+  MapSearch *search = self;
+  char *with_nul = arena_alloc_text(search->arena, text.length + 1);
+  if (text.length) {
+    memcpy(with_nul, text.data, text.length);
+  }
+  with_nul[text.length] = '\0';
+  Slice key = slice_make(with_nul, text.length);
+  if (!try_key(search, slice_make(with_nul, text.length + 1)) && !try_key(search, key)) {
+    return false;
+  }
+  search->answer->entry = key;
+  return true;
+}
+
+static void read_value(MapSearch *search) {
+  ResourceAnswer *answer = search->answer;
+  const KeysetShape *shape = &search->version->shape;
+  const char *problem;
+  Slice right_form;
+  if (search->value.length > 0 && search->value.data[search->value.length - 1] == '\0') {
+    search->value.length--;
+  }
+  if (!shape->has_value ||
+      value_parse(search->arena, shape->value, slice_copy(search->arena, search->value), &answer->value, &problem, &right_form)) {
+    return;
+  }
+  Slice value = slice_quote(search->arena, search->value, LIMIT_QUOTE);
+  Slice entry = slice_quote(search->arena, answer->entry, LIMIT_QUOTE);
+  answer->state = ANSWER_FAILED;
+  answer->value = VALUE_NONE;
+  answer->reason = arena_printf(search->arena, "the value of \"%.*s\" is \"%.*s\": %s", SLICE_ARGS(entry), SLICE_ARGS(value), problem);
+}
+
+void map_file_find(const ResourceVersion *version, const Value *keys, Arena *arena, ResourceAnswer *answer) {
+  MapSearch search = {.version = (const MapVersion *)version, .arena = arena, .answer = answer};
+  *answer = (ResourceAnswer){.state = ANSWER_NOT_FOUND, .value = VALUE_NONE};
+  if (!search.version->map) {
+    return;
+  }
+  const MapFormat *format = search.version->format;
+  if (!format->begin(search.version->map, &search.reader, arena, &answer->reason)) {
+    answer->state = ANSWER_FAILED;
+    return;
+  }
+  (void)map_key_each(&search.version->shape, &keys[0], arena, try_text, &search);
+  if (answer->state == ANSWER_FOUND) {
+    read_value(&search);
+  }
+  format->end(search.version->map, search.reader);
+}

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""test_maps.py: tables in Postfix's maps, built by the real postmap: the order of keys, every type, and maps that are built anew under a running daemon."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True  # the source folder may be read-only, and stays clean
+
+from policyd_client import Policyd
+from probe import check, run
+
+KINDS = ("lmdb", "cdb")
+POSTMAP = shutil.which("postmap", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+ACCESS = """
+192.0.2         REJECT not from this network
+192.0.2.3       OK
+2001:db8        450 4.7.1 come back later
+Evil.Example    REJECT the domain
+.evil.example   REJECT below the domain
+spam@Mixed.Example  REJECT this sender
+@bulk.example   REJECT all of them
+root@           HOLD
+<>              REJECT no bounces
+alice           500
+broken          not an action
+25              the port
+here.example    mx1.here.example
+"""
+
+STORY = """
+rules {
+    table access   of net -> action     from KIND "FOLDER/access"
+    table networks of net               from KIND "FOLDER/access.KIND"
+    table hosts    of ip                from KIND "FOLDER/access"
+    table senders  of address -> action from KIND "FOLDER/access"
+    table whole    of address           from KIND "FOLDER/access" keys exact
+    table helos    of domain -> action  from KIND "FOLDER/access"
+    table quotas   of string -> int     from KIND "FOLDER/access"
+    table actions  of string -> action  from KIND "FOLDER/access" on error tempfail
+    table ports    of int -> string     from KIND "FOLDER/access"
+    table routes   of domain -> domain  from KIND "FOLDER/access"
+    table none     of string            from KIND "FOLDER/there-is-none" optional
+
+    at rcpt when recipient.domain == "tables.example" {
+        [networks] reject "networks" if recipient.localpart == "networks" and client_address in networks
+        [hosts]    reject "hosts"    if recipient.localpart == "hosts" and client_address in hosts
+        [whole]    reject "whole"    if recipient.localpart == "whole" and sender in whole
+        [quotas]   reject "{quotas[sasl_username]}" if recipient.localpart == "quotas" and quotas[sasl_username] > 100
+        [ports]    reject "{ports[client_port]}"    if recipient.localpart == "ports" and ports[client_port] is set
+        [routes]   reject "{routes[recipient.localpart]}" if recipient.localpart == "here.example" and routes[recipient.localpart] is set
+        [none]     reject "none"     if recipient.localpart == "none" and sasl_username in none
+        [pass]     pass
+    }
+    at rcpt when recipient.localpart == "sender" { [sender] check senders[sender] }
+    at rcpt when recipient.localpart == "helo" { [helo] check helos[helo_name] }
+    at rcpt when recipient.localpart == "action" { [action] check actions[sasl_username] }
+    at rcpt when recipient.localpart == "client" { [client] check access[client_address] }
+    at rcpt { [after] tempfail "after" }
+}
+
+session "types" {
+    client 192.0.2.3 port 25
+    set sasl_username "alice"
+    ehlo mail.evil.example
+    mail <Spam+Tag@MIXED.example>
+    rcpt <networks@tables.example> -> reject by networks
+    rcpt <hosts@tables.example>    -> reject by hosts
+    rcpt <whole@tables.example>    -> pass by pass
+    rcpt <quotas@tables.example>   -> reject "500" by quotas
+    rcpt <ports@tables.example>    -> reject "the port" by ports
+    rcpt <none@tables.example>     -> pass by pass
+    rcpt <sender@x.example>        -> reject "this sender" by sender
+    rcpt <helo@x.example>          -> reject "below the domain" by helo
+    rcpt <client@x.example>        -> pass by client
+}
+
+session "other keys" {
+    client 192.0.2.4
+    set sasl_username "broken"
+    ehlo evil.example
+    mail <anyone@bulk.example>
+    rcpt <networks@tables.example> -> reject by networks
+    rcpt <hosts@tables.example>    -> pass by pass
+    rcpt <client@x.example>        -> reject "not from this network" by client
+    rcpt <sender@x.example>        -> reject "all of them" by sender
+    rcpt <helo@x.example>          -> reject "the domain" by helo
+    rcpt <action@x.example>        -> tempfail 451 by action
+    rset
+    mail <>
+    rcpt <sender@x.example>        -> reject "no bounces" by sender
+    rset
+    mail <spam@mixed.example>
+    rcpt <whole@tables.example>    -> reject by whole
+    rset
+    mail <root@any.example>
+    rcpt <sender@x.example>        -> tempfail "after" by after
+}
+
+session "IPv6" {
+    client 2001:db8::1
+    ehlo client.example
+    mail <a@x.example>
+    rcpt <client@x.example>        -> tempfail 450 4.7.1 "come back later" by client
+}
+"""
+
+
+def postmap(kind, folder, text, *flags):
+    """Builds FOLDER/access as an administrator does."""
+    source = os.path.join(folder, "access")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(text)
+    result = subprocess.run([POSTMAP, *flags, f"{kind}:{source}"], capture_output=True, text=True, check=False)
+    check(result.returncode == 0, result.stderr)
+    os.chmod(f"{source}.{kind}", 0o644)
+
+
+def stories():
+    for kind in KINDS:
+        for flags in ((), ("-N",)):  # -N: keys and values with a NUL at their end
+            with tempfile.TemporaryDirectory() as folder:
+                postmap(kind, folder, ACCESS, *flags)
+                scenario = os.path.join(folder, "maps.scenario")
+                with open(scenario, "w", encoding="utf-8") as file:
+                    file.write(STORY.replace("KIND", kind).replace("FOLDER", folder))
+                result = subprocess.run(["./mailreeve", "test", scenario], capture_output=True, text=True, check=False)
+                check(result.returncode == 0, f"{kind} {flags}: {result.stdout}{result.stderr}")
+
+
+def built_anew_under_a_daemon():
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            postmap(kind, folder, "192.0.2.25 REJECT one\n")
+            rules = f'table access of net -> action from {kind} "{folder}/access"\nat rcpt {{ [access] check access[client_address] }}\n'
+            with Policyd(rules) as daemon, daemon.client() as client:
+                check(client.ask() == "550 5.7.1 one", "the first map")
+                postmap(kind, folder, "192.0.2.25 REJECT two\n")
+                check(client.ask() == "550 5.7.1 two", "built anew")
+                many = "".join(f"k{number} value {number}\n" for number in range(20000))
+                postmap(kind, folder, many + "192.0.2 REJECT three\n")
+                check(client.ask() == "550 5.7.1 three", "grown")
+                check(daemon.reload(), "a reload")
+                check(client.ask(instance="2") == "550 5.7.1 three", "after a reload")
+                path = f"{folder}/access.{kind}"
+                os.unlink(path)
+                check(daemon.reload(), "a reload without the map")
+                daemon.wait_for("the old content stays")
+                check(client.ask(instance="3") == "550 5.7.1 three", "without the map")
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write("half a map")
+                check(client.ask(instance="4") == "550 5.7.1 three", "with half a map")
+                daemon.wait_for("the old content stays", 2)
+                os.unlink(path)
+                postmap(kind, folder, "192.0.2.25 REJECT four\n")
+                check(client.ask(instance="5") == "550 5.7.1 four", "there again")
+
+
+def main():
+    maps = subprocess.run(["postconf", "-m"], capture_output=True, text=True, check=False, env={**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin"}) if POSTMAP else None
+    missing = [kind for kind in KINDS if maps is None or kind not in maps.stdout.split()]
+    if missing:
+        print("Postfix has no maps of " + ", ".join(missing))
+        sys.exit(77)
+    run([stories, built_anew_under_a_daemon])
+
+
+main()
