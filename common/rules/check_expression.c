@@ -2,6 +2,7 @@
  * check_expression.c: values: names, properties, tables by key, texts with templates; and the way from any node to its expression.
  */
 #include "common/rules/check_internal.h"
+#include "common/smtp/record.h"
 
 /* An expression that was compiled before for the same node and type; true when there is one (it is NULL after an error). */
 static bool recall(Checker *checker, const Node *node, Wanted wanted, const Expression **expression) {
@@ -42,6 +43,9 @@ static void tell_property(Checker *checker, const Node *node, const Expression *
                                        SLICE_ARGS(expression_type_text(checker, of)), SLICE_ARGS(name));
   if (!nearest && fact && slice_find(slice_from(fact), '.') >= 0)
     diagnostic_expected(checker->diagnostics, told, "expected the name of a fact; nearest: %s", fact);
+  else if (single_type(of) == TYPE_RECORD && record_field_index(of->record, name) >= 0)
+    diagnostic_expected(checker->diagnostics, told, "say `any %s has (%.*s ...)`; {1} in a text is what ~ captured there",
+                        record_name(of->record), SLICE_ARGS(name));
   else if (!list->len)
     diagnostic_expected(checker->diagnostics, told, "values of this type have no properties");
   else
