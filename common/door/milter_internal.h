@@ -41,7 +41,7 @@ struct MilterPlan {
   const HeaderCount *headers;        /* names whose headers are counted; counts of 0 */
   size_t header_count;
   MessageNeeds message;              /* that our rules read of a message's content */
-  bool judges_early;                 /* rules at its end may come to a verdict without its body */
+  bool judges_early;                 /* rules at its end may come to a verdict without its body, and that of a large one is asked for first */
   MilterNeeds needs;
 };
 
@@ -49,6 +49,7 @@ struct MilterPlan {
 typedef struct MilterContent {
   Message *message; /* NULL: none was needed yet */
   bool has_begun;   /* something of this message is in it */
+  bool has_body;    /* some of its body too */
 } MilterContent;
 
 /* milter_content.c */
@@ -56,6 +57,8 @@ typedef struct MilterContent {
 /* Fills plan->message and plan->judges_early. Behind milter_facts_plan. */
 void milter_content_plan(MilterPlan *plan);
 void milter_content_header(MilterContent *content, const MilterPlan *plan, const MilterEvent *event);
+/* True once a message, at the first piece of a large body: the rules may be asked early. */
+bool milter_content_is_worth_judging(MilterContent *content, Slice chunk);
 /* The facts at the end of the header: what the body tells is open. */
 void milter_content_header_facts(MilterContent *content, const MilterPlan *plan, Session *facts);
 void milter_content_body(MilterContent *content, const MilterPlan *plan, Slice chunk);

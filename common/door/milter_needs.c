@@ -83,7 +83,6 @@ static void plan_steps(const MilterPlan *plan, MilterStep *steps) {
   /* An unknown command may come inside a message, and behind it libmilter takes no end that no DATA announced: the MTA would wait for its answer. */
   steps[MILTER_DATA].needed = evaluates(plan, PHASE_DATA) || steps[MILTER_UNKNOWN].needed;
   steps[MILTER_HEADER].needed = plan->header_count > 0 || message_needs_headers(&plan->message);
-  steps[MILTER_EOH].needed = plan->judges_early;
   steps[MILTER_BODY].needed = message_needs_body(&plan->message);
   steps[MILTER_EOM].needed = true;
 }

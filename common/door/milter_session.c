@@ -698,11 +698,8 @@ static bool is_decided_early(MilterSession *session) {
   return evaluation_run(evaluation) == EVALUATION_DECIDED; /* and comes again at the end: nothing of this is committed */
 }
 
-static void on_end_of_header(MilterSession *session) {
-  enter_message(session, false);
-  if (!session->plan->judges_early || !is_judged(session) || message_refusal(session) != NULL) {
-    return;
-  }
+/* At the first piece of a body that is worth it. */
+static void judge_early(MilterSession *session) {
   count_recipients(session);
   milter_content_header_facts(&session->content, session->plan, session->facts);
   if (is_decided_early(session)) {
@@ -712,9 +709,13 @@ static void on_end_of_header(MilterSession *session) {
 
 static void on_body(MilterSession *session, const MilterEvent *event) {
   enter_message(session, false);
-  if (is_judged(session) && message_refusal(session) == NULL) {
-    milter_content_body(&session->content, session->plan, event->body);
+  if (!is_judged(session) || message_refusal(session) != NULL) {
+    return;
   }
+  if (session->plan->judges_early && milter_content_is_worth_judging(&session->content, event->body)) {
+    judge_early(session);
+  }
+  milter_content_body(&session->content, session->plan, event->body);
 }
 
 static EvaluationState on_unknown(MilterSession *session, const MilterEvent *event) {
@@ -756,7 +757,6 @@ static EvaluationState take_event(MilterSession *session, const MilterEvent *eve
       on_header(session, event);
       return EVALUATION_DECIDED;
     case MILTER_EOH:
-      on_end_of_header(session);
       return EVALUATION_DECIDED;
     case MILTER_BODY:
       on_body(session, event);
