@@ -235,8 +235,8 @@ const KeysetShape *keyset_shape(const Keyset *keyset) {
   return &keyset->shape;
 }
 
-/* True when the key is there. */
-static bool probe(const Keyset *keyset, Slice key, Value *value) {
+/* True when the key is there; *found gets its entry's place. */
+static bool probe(const Keyset *keyset, Slice key, uint32_t *found) {
   if ((keyset->lengths & length_bit(key)) == 0) {
     return false;
   }
@@ -244,9 +244,7 @@ static bool probe(const Keyset *keyset, Slice key, Value *value) {
   if (slot->number == 0) {
     return false;
   }
-  if (value && keyset->values) {
-    *value = keyset->values[slot->number - 1];
-  }
+  *found = slot->number - 1;
   return true;
 }
 
@@ -254,7 +252,7 @@ static bool has_form(const Keyset *keyset, EntryForm form) {
   return keyset->forms & 1u << form;
 }
 
-static bool find_network(const Keyset *keyset, const IpAddress *address, Value *value) {
+static bool find_network(const Keyset *keyset, const IpAddress *address, uint32_t *found) {
   size_t family = address->family == 4 ? 0 : 1;
   char key[18];
   for (size_t i = 0; i < keyset->prefix_counts[family]; i++) {
@@ -262,7 +260,7 @@ static bool find_network(const Keyset *keyset, const IpAddress *address, Value *
     key[0] = (char)network.address.family;
     key[1] = (char)network.prefix;
     memcpy(key + 2, network.address.bytes, sizeof network.address.bytes);
-    if (probe(keyset, slice_make(key, sizeof key), value)) {
+    if (probe(keyset, slice_make(key, sizeof key), found)) {
       return true;
     }
   }
@@ -270,31 +268,31 @@ static bool find_network(const Keyset *keyset, const IpAddress *address, Value *
 }
 
 /* The parents of a domain in lower case, the nearest first. Those longer than any entry are passed over: strangers choose how many dots there are. */
-static bool find_parent(const Keyset *keyset, Slice domain, Value *value) {
+static bool find_parent(const Keyset *keyset, Slice domain, uint32_t *found) {
   size_t longest = keyset->longest_parent;
   for (size_t i = domain.length > longest ? MAX(domain.length - longest, (size_t)1) : 1; i < domain.length; i++) {
-    if (domain.data[i] == '.' && probe(keyset, slice_from_offset(domain, i), value)) {
+    if (domain.data[i] == '.' && probe(keyset, slice_from_offset(domain, i), found)) {
       return true;
     }
   }
   return false;
 }
 
-static bool find_domain(const Keyset *keyset, KeyBuffer *buffer, Slice domain, Value *value) {
+static bool find_domain(const Keyset *keyset, KeyBuffer *buffer, Slice domain, uint32_t *found) {
   key_buffer_add_lower(buffer, domain);
   Slice key = key_buffer_slice(buffer);
-  return key.length > 0 && ((has_form(keyset, ENTRY_WHOLE) && probe(keyset, key, value)) || find_parent(keyset, key, value));
+  return key.length > 0 && ((has_form(keyset, ENTRY_WHOLE) && probe(keyset, key, found)) || find_parent(keyset, key, found));
 }
 
 /* "user@"; the buffer holds an address from its localpart on. */
-static bool find_user(const Keyset *keyset, Slice whole, size_t localpart_length, KeyBuffer *user, Value *value) {
+static bool find_user(const Keyset *keyset, Slice whole, size_t localpart_length, KeyBuffer *user, uint32_t *found) {
   if (!has_form(keyset, ENTRY_USER)) {
     return false;
   }
-  if (probe(keyset, slice_make(whole.data, localpart_length + 1), value)) {
+  if (probe(keyset, slice_make(whole.data, localpart_length + 1), found)) {
     return true;
   }
-  return user->length > 1 && probe(keyset, key_buffer_slice(user), value);
+  return user->length > 1 && probe(keyset, key_buffer_slice(user), found);
 }
 
 /* Writes "user@" of "user+extension" to `user`, nothing when there is no extension. */
@@ -306,31 +304,31 @@ static void put_user(const MailAddress *address, KeyBuffer *user) {
   }
 }
 
-static bool find_address_forms(const Keyset *keyset, const MailAddress *address, Slice whole, KeyBuffer *user, Value *value) {
+static bool find_address_forms(const Keyset *keyset, const MailAddress *address, Slice whole, KeyBuffer *user, uint32_t *found) {
   Slice at_domain = slice_from_offset(whole, address->localpart.length);
   Slice domain = slice_from_offset(at_domain, 1);
   put_user(address, user);
   if (user->length && has_form(keyset, ENTRY_WHOLE)) {
     size_t length = user->length;
     key_buffer_add(user, domain.data, domain.length);
-    if (probe(keyset, key_buffer_slice(user), value)) {
+    if (probe(keyset, key_buffer_slice(user), found)) {
       return true;
     }
     user->length = length;
   }
   if (domain.length) {
-    if ((has_form(keyset, ENTRY_AT_DOMAIN) && probe(keyset, at_domain, value)) ||
-        (has_form(keyset, ENTRY_DOMAIN) && probe(keyset, domain, value)) || find_parent(keyset, domain, value)) {
+    if ((has_form(keyset, ENTRY_AT_DOMAIN) && probe(keyset, at_domain, found)) ||
+        (has_form(keyset, ENTRY_DOMAIN) && probe(keyset, domain, found)) || find_parent(keyset, domain, found)) {
       return true;
     }
   }
-  return find_user(keyset, whole, address->localpart.length, user, value);
+  return find_user(keyset, whole, address->localpart.length, user, found);
 }
 
-static bool find_address(const Keyset *keyset, KeyBuffer *buffer, const MailAddress *address, Value *value) {
+static bool find_address(const Keyset *keyset, KeyBuffer *buffer, const MailAddress *address, uint32_t *found) {
   keyset_key_add_address(buffer, address);
   Slice whole = key_buffer_slice(buffer);
-  if (probe(keyset, whole, value)) {
+  if (probe(keyset, whole, found)) {
     return true;
   }
   if (keyset->shape.exact || mail_address_is_null(address)) {
@@ -338,22 +336,22 @@ static bool find_address(const Keyset *keyset, KeyBuffer *buffer, const MailAddr
   }
   KeyBuffer user;
   key_buffer_init(&user);
-  bool found = find_address_forms(keyset, address, whole, &user, value);
+  bool is_there = find_address_forms(keyset, address, whole, &user, found);
   key_buffer_clear(&user);
-  return found;
+  return is_there;
 }
 
-static bool find_single(const Keyset *keyset, KeyBuffer *buffer, const Value *key, Value *value) {
+static bool find_single(const Keyset *keyset, KeyBuffer *buffer, const Value *key, uint32_t *found) {
   switch (keyset->shape.parts[0]) {
     case TYPE_IP:
     case TYPE_NET:
-      return find_network(keyset, &key->as.ip, value);
+      return find_network(keyset, &key->as.ip, found);
     case TYPE_DOMAIN:
-      return find_domain(keyset, buffer, key->as.text, value);
+      return find_domain(keyset, buffer, key->as.text, found);
     case TYPE_ADDRESS:
-      return find_address(keyset, buffer, key->as.address, value);
+      return find_address(keyset, buffer, key->as.address, found);
     case TYPE_STRING:
-      return probe(keyset, key->as.text, value);
+      return probe(keyset, key->as.text, found);
     case TYPE_INT:
     case TYPE_DECIMAL:
     case TYPE_SIZE:
@@ -363,7 +361,7 @@ static bool find_single(const Keyset *keyset, KeyBuffer *buffer, const Value *ke
     case TYPE_BOOL:
     case TYPE_ENUM:
       keyset_key_add(buffer, keyset->shape.parts[0], key);
-      return probe(keyset, key_buffer_slice(buffer), value);
+      return probe(keyset, key_buffer_slice(buffer), found);
     case TYPE_LIST:
     case TYPE_ACTION:
     case TYPE_RECORD:
@@ -373,23 +371,34 @@ static bool find_single(const Keyset *keyset, KeyBuffer *buffer, const Value *ke
   return false;
 }
 
-bool keyset_find(const Keyset *keyset, const Value *keys, Value *value) {
+bool keyset_find_entry(const Keyset *keyset, const Value *keys, Value *value, Slice *entry) {
   if (keyset->count == 0) {
     return false;
   }
   KeyBuffer buffer;
   key_buffer_init(&buffer);
-  bool found;
+  uint32_t found = 0;
+  bool is_there;
   if (keyset->shape.part_count == 1) {
-    found = find_single(keyset, &buffer, &keys[0], value);
+    is_there = find_single(keyset, &buffer, &keys[0], &found);
   } else {
     for (size_t i = 0; i < keyset->shape.part_count; i++) {
       keyset_key_add_part(&buffer, keyset->shape.parts[i], &keys[i]);
     }
-    found = probe(keyset, key_buffer_slice(&buffer), value);
+    is_there = probe(keyset, key_buffer_slice(&buffer), &found);
   }
   key_buffer_clear(&buffer);
-  return found;
+  if (is_there && value && keyset->values) {
+    *value = keyset->values[found];
+  }
+  if (is_there && entry) {
+    *entry = slice_make(keyset->entries[found].text, keyset->entries[found].text_length);
+  }
+  return is_there;
+}
+
+bool keyset_find(const Keyset *keyset, const Value *keys, Value *value) {
+  return keyset_find_entry(keyset, keys, value, NULL);
 }
 
 void keyset_each(const Keyset *keyset, void (*visit)(Slice entry, const Value *value, void *data), void *data) {

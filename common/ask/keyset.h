@@ -50,6 +50,8 @@ bool keyset_entry_is_valid(Arena *arena, const KeysetShape *shape, const Slice *
  * value, borrowed from the keyset.
  */
 bool keyset_find(const Keyset *keyset, const Value *keys, Value *value);
+/* The same; *entry (may be NULL) gets the entry that matched, as it was given (a tuple's parts with ", " between). */
+bool keyset_find_entry(const Keyset *keyset, const Value *keys, Value *value, Slice *entry);
 
 /* Entries in the order given, for the printer: the text as given (a tuple's parts with ", " between); value NULL for a set. */
 void keyset_each(const Keyset *keyset, void (*visit)(Slice entry, const Value *value, void *data), void *data);

@@ -54,6 +54,23 @@ ResourceContext answerer_context(Answerer *answerer) {
   return (ResourceContext){.dns = &dns_resolver_backend, .dns_self = answerer->resolver};
 }
 
+static Answer *ask_real(Answerer *answerer, Question *question) {
+  g_autoptr(AnswerBox) box = answer_box_new(NULL, NULL);
+  gint64 until = g_get_monotonic_time() + (gint64)LIMIT_DEADLINE_MS * 1000;
+  g_autoptr(Question) asked = NULL;
+  Answer *answer = NULL;
+  scheduler_ask(answerer->scheduler, question, box);
+  if (answer_box_wait(box, until)) {
+    (void)answer_box_take(box, &asked, &answer);
+  }
+  answer_box_close(box);
+  return answer;
+}
+
+Answer *answerer_ask(Answerer *answerer, Question *question) {
+  return answerer->fake ? dns_fake_answer(answerer->fake, slice_make(question->key, question->key_length)) : ask_real(answerer, question);
+}
+
 static void settle_scripted(Answerer *answerer, const Waiting *waiting) {
   while (waiting->run(waiting->self) == EVALUATION_WAITS) {
     size_t count;
@@ -63,7 +80,7 @@ static void settle_scripted(Answerer *answerer, const Waiting *waiting) {
     }
     for (size_t i = 0; i < count; i++) {
       g_autoptr(Question) question = question_ref(wanted[i]);
-      g_autoptr(Answer) answer = dns_fake_answer(answerer->fake, slice_make(question->key, question->key_length));
+      g_autoptr(Answer) answer = answerer_ask(answerer, question);
       if (answer) {
         waiting->answer(waiting->self, question, answer);
       }

@@ -26,6 +26,8 @@ Answerer *answerer_real_new(const char *server, GError **error);
 void answerer_free(Answerer *answerer); /* after the rulesets that ask it; takes NULL */
 /* For opening resources. */
 ResourceContext answerer_context(Answerer *answerer);
+/* The answer to one question; NULL when there is none within the deadline. Transfer full. */
+Answer *answerer_ask(Answerer *answerer, Question *question);
 /* Runs until it is decided. */
 void answerer_settle(Answerer *answerer, const Waiting *waiting);
 

@@ -11,7 +11,7 @@
 
 #include <glib.h>
 
-enum { EXIT_GOOD = 0, EXIT_RULES = 1, EXIT_USAGE = 2 };
+enum { EXIT_GOOD = 0, EXIT_RULES = 1, EXIT_USAGE = 2, EXIT_FAILED = 3 };
 
 typedef struct CommandOption {
   const char *flag;     /* "--client-address" */

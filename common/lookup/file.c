@@ -187,7 +187,7 @@ static void find_in_file(const ResourceVersion *version, const Value *keys, Aren
   const FileVersion *own = (const FileVersion *)version;
   (void)arena;
   *answer = (ResourceAnswer){.state = ANSWER_NOT_FOUND, .value = VALUE_NONE};
-  if (keyset_find(own->keyset, keys, &answer->value)) {
+  if (keyset_find_entry(own->keyset, keys, &answer->value, &answer->entry)) {
     answer->state = ANSWER_FOUND;
   }
 }

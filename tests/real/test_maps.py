@@ -131,6 +131,22 @@ def stories():
                 check(result.returncode == 0, f"{kind} {flags}: {result.stdout}{result.stderr}")
 
 
+def table_test():
+    """mailreeve table test: found, by which key, not found, failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        postmap("lmdb", folder, ACCESS)
+        rules = os.path.join(folder, "mail.rules")
+        with open(rules, "w", encoding="utf-8") as file:
+            file.write('table access of net -> action from lmdb "access"\ntable actions of string -> action from lmdb "access"\nat rcpt { pass }\n')
+        for arguments, code, printed in (
+            (("access", "192.0.2.1"), 0, "192.0.2.1: found by 192.0.2 -> REJECT not from this network\n"),
+            (("access", "192.0.3.1"), 1, "192.0.3.1: not found\n"),
+            (("actions", "Broken"), 3, 'Broken: failed: the value of "broken" is "not an action": '),
+        ):
+            result = subprocess.run(["./mailreeve", "table", "test", rules, *arguments], capture_output=True, text=True, check=False)
+            check(result.returncode == code and result.stdout.startswith(printed), f"{arguments}: {result}")
+
+
 def built_anew_under_a_daemon():
     for kind in KINDS:
         with tempfile.TemporaryDirectory() as folder:
@@ -166,7 +182,7 @@ def main():
     if missing:
         print("Postfix has no maps of " + ", ".join(missing))
         sys.exit(77)
-    run([stories, built_anew_under_a_daemon])
+    run([stories, table_test, built_anew_under_a_daemon])
 
 
 main()

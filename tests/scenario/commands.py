@@ -18,6 +18,8 @@ MESSAGE = ["--helo", "mail.client.example", "--sender", "a@b.example", "--recipi
 WORLD = ["--dns", "mail.dns", "--time", "2026-11-23 23:00", "--set", "server_name=mx.example.org"]
 EXPLAIN = ["explain", "mail.rules", *CLIENT, *MESSAGE, *WORLD]
 
+TABLE = ["table", "test", "tables.rules"]
+
 # name -> arguments and exit code
 CASES = {
     "explain-listed": (EXPLAIN, 0),
@@ -48,6 +50,15 @@ CASES = {
     "test-no-file": (["test", "there-is-none.scenario"], 1),
     "test-no-door": (["test", "--door", "smtp", "wrong.scenario"], 2),
     "test-nothing": (["test"], 2),
+    "table-found": ([*TABLE, "access", "192.0.2.1", "192.0.2.7"], 0),
+    "table-not-found": ([*TABLE, "senders", "a@bulk.example", "A@b.example", "SPAM+x@bad.example"], 1),
+    "table-parts": ([*TABLE, "--json", "pairs", "a@b.example", "x", "a@b.example", "X"], 1),
+    "table-bad-rules": (["table", "test", "bad.rules", "access", "x"], 3),
+    "table-bad-parts": ([*TABLE, "pairs", "a@b.example"], 2),
+    "table-bad-key": ([*TABLE, "access", "192.0.2.0/24"], 2),
+    "table-unknown": ([*TABLE, "acces", "192.0.2.1"], 2),
+    "table-no-key": ([*TABLE, "access"], 2),
+    "table-no-test": (["table", "show"], 2),
 }
 
 
