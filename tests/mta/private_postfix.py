@@ -135,6 +135,11 @@ class PrivatePostfix:
     def available():
         return os.geteuid() == 0 and os.path.exists("/usr/lib/postfix/sbin/master")
 
+    @classmethod
+    def why_not(cls):
+        """Why there can be no Postfix here; None when there can be one."""
+        return None if cls.available() else "needs root and Debian's postfix package"
+
     @property
     def config(self):
         return os.path.join(self.root, "etc")

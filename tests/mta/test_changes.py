@@ -6,13 +6,13 @@ Postfix needs root; without a private Sendmail its part is left out. With words 
 import os
 import re
 import sys
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "real")]
 sys.dont_write_bytecode = True
 from private_postfix import PrivatePostfix, free_port, wait_until  # noqa: E402
 from private_sendmail import PrivateSendmail  # noqa: E402
+from running import run_tests  # noqa: E402
 from test_postfix import Site, check, equal, greet, send  # noqa: E402
 from test_sendmail import SendmailSite  # noqa: E402
 
@@ -281,25 +281,5 @@ def test_groups_sendmail():
         story_groups(site, site.sendmail)
 
 
-def main():
-    if not PrivatePostfix.available():
-        print("skipped: not root, or no Postfix")
-        sys.exit(77)
-    reason = PrivateSendmail.why_not()
-    if reason:
-        print(f"no private Sendmail, its part is left out: {reason}")
-    tests = [(name, test) for name, test in globals().items() if name.startswith("test_") and not (reason and "sendmail" in name)]
-    chosen = [(name, test) for name, test in tests if not sys.argv[1:] or any(word in name for word in sys.argv[1:])]
-    failures = 0
-    for name, test in chosen:
-        try:
-            test()
-            print(f"ok {name}", flush=True)
-        except Exception:
-            failures += 1
-            print(f"FAILED {name}\n{traceback.format_exc()}", flush=True)
-    sys.exit(1 if failures or not chosen else 0)
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(run_tests(globals(), {"postfix": PrivatePostfix.why_not(), "sendmail": PrivateSendmail.why_not()}))

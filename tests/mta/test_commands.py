@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "real")]
@@ -18,6 +17,7 @@ sys.dont_write_bytecode = True
 from daemons import MILTER, POLICYD, Daemon, Folder, program  # noqa: E402
 from private_postfix import PrivatePostfix, free_port  # noqa: E402
 from private_sendmail import PrivateSendmail, milter  # noqa: E402
+from running import run_tests  # noqa: E402
 from test_postfix import Site, check, equal  # noqa: E402
 from test_sendmail import SendmailSite  # noqa: E402
 
@@ -225,28 +225,5 @@ at unknown {
             equal(client.command(line), reply, line)
 
 
-def main():
-    missing = {"postfix": None if PrivatePostfix.available() else "needs root and Debian's postfix package", "sendmail": PrivateSendmail.why_not()}
-    if all(missing.values()):
-        print("skipped: no private mail server: " + "; ".join(missing.values()))
-        sys.exit(77)
-    failures = 0
-    for name, test in [(name, test) for name, test in globals().items() if name.startswith("test_")]:
-        reason = missing.get(name.split("_")[1])
-        if reason:
-            print(f"left out: {name}: {reason}")
-            continue
-        if len(sys.argv) > 1 and not any(word in name for word in sys.argv[1:]):
-            continue
-        try:
-            test()
-            print("ok:", name, flush=True)
-        except Exception:
-            failures += 1
-            print("FAILED:", name, flush=True)
-            traceback.print_exc()
-    sys.exit(1 if failures else 0)
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(run_tests(globals(), {"postfix": PrivatePostfix.why_not(), "sendmail": PrivateSendmail.why_not()}))

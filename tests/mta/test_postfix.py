@@ -8,7 +8,6 @@ import re
 import socket
 import sys
 import threading
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "real")]
@@ -16,6 +15,7 @@ sys.dont_write_bytecode = True
 from daemons import MILTER, POLICYD, Daemon, Folder  # noqa: E402
 from private_postfix import PrivatePostfix, SmtpClient, wait_until  # noqa: E402
 from probe import DnsServer  # noqa: E402
+from running import run_tests  # noqa: E402
 
 ZONE = """\
 7.100.51.198.zen.example.test A 127.0.0.4
@@ -631,23 +631,5 @@ def test_stop_under_load():
         equal([result for result in results if result], [], "wrong sessions")
 
 
-def main():
-    if not PrivatePostfix.available():
-        print("skipped: a private Postfix needs root and Debian's postfix package")
-        sys.exit(77)
-    failures = 0
-    for name, test in [(name, test) for name, test in globals().items() if name.startswith("test_")]:
-        if len(sys.argv) > 1 and not any(word in name for word in sys.argv[1:]):
-            continue
-        try:
-            test()
-            print("ok:", name, flush=True)
-        except Exception:
-            failures += 1
-            print("FAILED:", name, flush=True)
-            traceback.print_exc()
-    sys.exit(1 if failures else 0)
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(run_tests(globals(), {"postfix": PrivatePostfix.why_not()}))

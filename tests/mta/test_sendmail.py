@@ -6,7 +6,6 @@ Skipped where there can be no private Sendmail. With words on the command line o
 import os
 import re
 import sys
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "real")]
@@ -14,6 +13,7 @@ sys.dont_write_bytecode = True
 from daemons import MILTER, Daemon, Folder  # noqa: E402
 from private_postfix import wait_until  # noqa: E402
 from private_sendmail import PrivateSendmail, milter  # noqa: E402
+from running import run_tests  # noqa: E402
 from test_postfix import TEXTBOOK, TEXTBOOK_MESSAGE, check, equal, greet, say, send  # noqa: E402
 
 RULES = r"""
@@ -314,24 +314,5 @@ at eom { [eom] log "{queue_id}" }
             check(words in log, f"{words!r} is not in the log:\n{log}")
 
 
-def main():
-    reason = PrivateSendmail.why_not()
-    if reason:
-        print(f"skipped: no private Sendmail: {reason}")
-        sys.exit(77)
-    failures = 0
-    for name, test in [(name, test) for name, test in globals().items() if name.startswith("test_")]:
-        if len(sys.argv) > 1 and not any(word in name for word in sys.argv[1:]):
-            continue
-        try:
-            test()
-            print("ok:", name, flush=True)
-        except Exception:
-            failures += 1
-            print("FAILED:", name, flush=True)
-            traceback.print_exc()
-    sys.exit(1 if failures else 0)
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(run_tests(globals(), {"sendmail": PrivateSendmail.why_not()}))
