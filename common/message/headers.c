@@ -14,6 +14,9 @@ enum { HEADER_RECORD_FIELDS = HEADER_FIELD_RAW + 1 };
 enum { HEADER_VALUE_COST = sizeof(Value) * (1 + HEADER_RECORD_FIELDS) + sizeof(ValueRecord) + sizeof(HeaderField) };
 enum { ADDRESS_VALUE_COST = sizeof(Value) + sizeof(MailAddress) };
 
+/* So many in one field are read without GMime. */
+enum { SIMPLE_ADDRESSES = 32 };
+
 static const char *const address_names[ADDRESS_FIELD_COUNT] = {"From", "Sender", "Reply-To", "To", "Cc"};
 
 Slice text_as_utf8(Arena *arena, Slice text) {
@@ -38,31 +41,77 @@ static bool is_blank(char byte) {
   return byte == ' ' || byte == '\t';
 }
 
+/* Of the encoded word that ends at `end` with "?=": base64 that is not all of whole quartets of letters. */
+static bool is_cut_base64(const char *text, const char *end) {
+  const char *begin = end;
+  while (begin > text && begin[-1] != '?') {
+    begin--;
+  }
+  if (begin - text < 3 || begin[-3] != '?' || g_ascii_tolower(begin[-2]) != 'b') {
+    return false;
+  }
+  bool all_letters = true;
+  for (const char *at = begin; at < end; at++) {
+    all_letters = all_letters && (g_ascii_isalnum(*at) || *at == '+' || *at == '/');
+  }
+  return !all_letters || (end - begin) % 4 != 0;
+}
+
+/*
+ * GMime decodes adjacent words of base64 as one, since some programs split characters over two of them: what stands behind a padded one is
+ * lost. An empty word between them keeps them apart. Takes `text`.
+ */
+static char *part_words(char *text) {
+  GString *parted = NULL;
+  const char *done = text;
+  for (const char *end = strstr(text, "?="); end; end = strstr(end + 1, "?=")) {
+    const char *next = end + 2 + strspn(end + 2, " \t");
+    if (next[0] == '=' && next[1] == '?' && is_cut_base64(text, end)) {
+      parted = parted ? parted : g_string_new(NULL);
+      g_string_append_len(parted, done, end + 2 - done);
+      g_string_append(parted,
+                      " =?utf-8?q?"
+                      "?=");
+      done = end + 2;
+    }
+  }
+  if (parted == NULL) {
+    return text;
+  }
+  g_string_append(parted, done);
+  g_free(text);
+  return g_string_free(parted, FALSE);
+}
+
 /*
  * RFC 5322 2.2.3: a line end in front of a blank is no part of the text. Another line end was none to whoever sent it on: it parts words.
  */
 char *header_unfold(Slice raw) {
-  GString *text = g_string_sized_new(raw.length);
-  for (size_t i = 0; i < raw.length; i++) {
-    bool ends_line = raw.data[i] == '\n' || (raw.data[i] == '\r' && i + 1 < raw.length && raw.data[i + 1] == '\n');
-    if (!ends_line) {
-      g_string_append_c(text, raw.data[i]);
-      continue;
-    }
-    i += raw.data[i] == '\r';
-    if (i + 1 < raw.length && !is_blank(raw.data[i + 1])) {
-      g_string_append_c(text, ' ');
+  g_autofree char *text = g_malloc(raw.length + 1);
+  char *out = text;
+  for (const char *at = raw.data, *end = at + raw.length; at < end;) {
+    const char *lf = memchr(at, '\n', (size_t)(end - at));
+    size_t length = (size_t)((lf ? lf : end) - at);
+    size_t cr = lf && length > 0 && lf[-1] == '\r';
+    memcpy(out, at, length - cr);
+    out += length - cr;
+    at = lf ? lf + 1 : end;
+    if (lf && at < end && !is_blank(*at)) {
+      *out++ = ' ';
     }
   }
-  char *valid = g_utf8_make_valid(text->str, (gssize)text->len);
-  g_string_free(text, TRUE);
-  return valid;
+  *out = '\0';
+  return part_words(g_utf8_validate_len(text, (size_t)(out - text), NULL) ? g_steal_pointer(&text) : g_utf8_make_valid(text, out - text));
 }
 
 Slice header_decode(Arena *arena, Slice raw) {
   raw = slice_trim(raw);
+  Slice simple;
   if (is_plain(raw)) {
     return raw;
+  }
+  if (simple_encoded_words(arena, raw, &simple)) {
+    return slice_trim(simple);
   }
   g_autofree char *text = header_unfold(raw);
   if (strstr(text, "=?") == NULL) {
@@ -93,9 +142,14 @@ static bool address_is_needed(const MessageNeeds *needs, AddressField which) {
   g_assert_not_reached();
 }
 
+/* Nearly every name of a message is another one: the first letter tells. */
+static bool is_name(Slice name, const char *other) {
+  return name.length > 0 && ((name.data[0] ^ other[0]) & ~0x20) == 0 && slice_equal_fold(name, slice_from(other));
+}
+
 static AddressField address_field(const MessageNeeds *needs, Slice name) {
   for (AddressField which = 0; which < ADDRESS_FIELD_COUNT; which++) {
-    if (address_is_needed(needs, which) && slice_equal_fold(name, slice_from(address_names[which]))) {
+    if (is_name(name, address_names[which]) && address_is_needed(needs, which)) {
       return which;
     }
   }
@@ -104,7 +158,7 @@ static AddressField address_field(const MessageNeeds *needs, Slice name) {
 
 static bool is_listed(const MessageNeeds *needs, Slice name) {
   for (size_t i = 0; !needs->all_headers && needs->header_names && needs->header_names[i]; i++) {
-    if (slice_equal_fold(name, slice_from(needs->header_names[i]))) {
+    if (is_name(name, needs->header_names[i])) {
       return true;
     }
   }
@@ -247,49 +301,13 @@ static size_t count_bytes(const char *text, const char *bytes) {
   return count;
 }
 
-/* user@host, of letters, digits and what needs no quotes; a dot between two of them only. */
-static bool is_simple_address(Slice text) {
-  ptrdiff_t at = slice_find(text, '@');
-  if (at <= 0) {
-    return false;
-  }
-  for (size_t i = 0; i < text.length; i++) {
-    char byte = text.data[i];
-    bool ends = i == 0 || i + 1 == text.length || i + 1 == (size_t)at || i == (size_t)at + 1;
-    bool fits = byte == '.'
-                    ? !ends && text.data[i + 1] != '.'
-                    : g_ascii_isalnum(byte) || byte == '-' || (i < (size_t)at && byte != '\0' && strchr("!#$%&'*+/=?^_`{|}~", byte));
-    if (!fits && i != (size_t)at) {
-      return false;
-    }
-  }
-  return (size_t)at + 1 < text.length;
-}
-
-/* Nearly all of From are `name <user@host>`: no comment, no quotes, no list. GMime takes ten times as long to see the same. */
-static bool is_simple_mailbox(Slice text, Slice *address) {
-  for (size_t i = 0; i < text.length; i++) {
-    char byte = text.data[i];
-    if (byte < ' ' || byte == 0x7f || strchr(",:;()[]\\\"", byte) != NULL ||
-        (byte == '.' && (i == 0 || !g_ascii_isalnum(text.data[i - 1])))) {
-      return false;
-    }
-  }
-  ptrdiff_t begin = slice_find(text, '<');
-  *address = text;
-  if (begin >= 0) {
-    if (slice_find(text, '>') != (ptrdiff_t)text.length - 1 || slice_find(slice_make(text.data, (size_t)begin), '@') >= 0) {
-      return false;
-    }
-    *address = slice_make(text.data + begin + 1, text.length - (size_t)begin - 2);
-  }
-  return is_simple_address(*address);
-}
-
 static void read_addresses(AddressList *list, Slice raw) {
-  Slice address;
-  if (is_simple_mailbox(slice_trim(raw), &address)) {
-    add_address(list, address);
+  Slice simple[SIMPLE_ADDRESSES];
+  size_t count;
+  if (simple_addresses(raw, simple, G_N_ELEMENTS(simple), &count)) {
+    for (size_t i = 0; i < count && list->problem == NULL; i++) {
+      add_address(list, simple[i]);
+    }
     return;
   }
   g_autofree char *text = header_unfold(slice_trim(raw));

@@ -8,8 +8,8 @@
 #include "common/smtp/record.h"
 
 /* The fields that RFC 5322 3.6 allows once, as header_duplicates names them. */
-static const char *const single_fields[] = {"date", "from",       "sender",      "reply-to",   "to",     "cc",
-                                            "bcc",  "message-id", "in-reply-to", "references", "subject"};
+static const Slice single_fields[] = {{"date", 4}, {"from", 4},        {"sender", 6},       {"reply-to", 8},    {"to", 2},     {"cc", 2},
+                                      {"bcc", 3},  {"message-id", 10}, {"in-reply-to", 11}, {"references", 10}, {"subject", 7}};
 
 struct Message {
   MessageLimits limits;
@@ -101,8 +101,11 @@ void message_begin(Message *message, const MessageNeeds *needs) {
 /* As it goes over the wire: each line end is CR LF. */
 static int64_t wire_size(Slice text) {
   int64_t size = (int64_t)text.length;
-  for (size_t i = 0; i < text.length; i++) {
-    size += text.data[i] == '\n' && (i == 0 || text.data[i - 1] != '\r');
+  Slice rest = text;
+  for (ptrdiff_t lf = slice_find(rest, '\n'); lf >= 0; lf = slice_find(rest, '\n')) {
+    rest = slice_from_offset(rest, (size_t)lf + 1);
+    const char *at = rest.data - 1;
+    size += at == text.data || at[-1] != '\r';
   }
   return size;
 }
@@ -121,7 +124,7 @@ static void keep_mime_field(Message *message, PartField field, Slice value) {
 
 static void count_single_field(Message *message, Slice name) {
   for (size_t i = 0; i < G_N_ELEMENTS(single_fields); i++) {
-    if (message->times[i] < 2 && slice_equal_fold(name, slice_from(single_fields[i]))) {
+    if (name.length == single_fields[i].length && message->times[i] < 2 && slice_equal_fold(name, single_fields[i])) {
       message->times[i]++;
     }
   }
@@ -202,7 +205,7 @@ static void set_duplicates(Message *message, Session *session) {
   size_t count = 0;
   for (size_t i = 0; i < G_N_ELEMENTS(single_fields); i++) {
     if (message->times[i] > 1) {
-      items[count++] = value_text(slice_from(single_fields[i]));
+      items[count++] = value_text(single_fields[i]);
     }
   }
   ValueList *list = ARENA_NEW(arena, ValueList);

@@ -51,7 +51,7 @@ typedef struct Headers {
 
 /* Text as UTF-8 without NUL: itself, or a copy in the arena with U+FFFD for what is none. */
 Slice text_as_utf8(Arena *arena, Slice text);
-/* A field's text as one line of valid UTF-8. Transfer full. */
+/* A field's text as one line of valid UTF-8, for GMime: with an empty word between encoded words that it would run together. Transfer full. */
 char *header_unfold(Slice raw);
 /* A field's raw text as rules read it: unfolded, decoded. In the arena, or `raw` itself. */
 Slice header_decode(Arena *arena, Slice raw);
@@ -62,6 +62,13 @@ Value headers_list(const Headers *headers, Arena *arena, Budget *budget);
 Value headers_addresses(const Headers *headers, AddressField which, Arena *arena, Budget *budget);
 /* VALUE_UNKNOWN for that reason, which is copied. */
 Value message_unknown(Arena *arena, ValueType type, const char *reason);
+
+/* simple_text.c */
+
+/* The addresses of a field, as slices of it. False: more than it knows to read, or than there is room for. */
+bool simple_addresses(Slice raw, Slice *addresses, size_t room, size_t *count);
+/* Text with words of RFC 2047, decoded, in the arena. False: more than it knows to read. */
+bool simple_encoded_words(Arena *arena, Slice raw, Slice *result);
 
 /* part.c */
 

@@ -30,6 +30,14 @@ static const struct {
     {" =?utf-8?q?a?= b =?utf-8?q?c?=", "a b c"},
     /* A character split over two words, as many mail readers write it. */
     {" =?utf-8?b?w7bD?= =?utf-8?b?tg==?=", "\xc3\xb6\xc3\xb6"},
+    {" =?utf-8?b?YQ=?= =?utf-8?b?Yg==?=", "ab"},
+    {" =?utf-8?b?w7Y=?= =?utf-8?b?YWJj?= =?utf-8?b?w7Y=?=\n =?utf-8?b?YQ==?= x",
+     "\xc3\xb6"
+     "abc\xc3\xb6"
+     "a x"},
+    {" =?iso-8859-1?b?9g==?= =?iso-8859-1?b?9vY=?=\n =?iso-8859-1?b?YQ==?=",
+     "\xc3\xb6\xc3\xb6\xc3\xb6"
+     "a"},
     /* No words, or broken ones: as they came. */
     {" =?utf-8?q?a", "=?utf-8?q?a"},
     {" =?utf-8?x?a?=", "=?utf-8?x?a?="},
@@ -154,16 +162,47 @@ static const char *as_gmime_finds(Arena *arena, Slice raw) {
 
 /* Fields of random pieces, simple and not: the addresses are those that GMime finds. */
 START_TEST(addresses_are_those_of_gmime) {
-  static const char *const pieces[] = {
-      "Ann", " ", " ",  "<",        ">",          "a",          "@", "b.test", ".", "=?utf-8?q?x=40?=", "O'Neil",
-      "-",   "_", "+x", "c@d.test", "<e@f.test>", "<e@f.test>", ",", "\"q\"",  "{", "\xc3\xa4"};
+  static const char *const pieces[] = {"Ann",
+                                       " ",
+                                       " ",
+                                       "<",
+                                       ">",
+                                       "a",
+                                       "@",
+                                       "b.test",
+                                       ".",
+                                       "=?utf-8?q?x=40?=",
+                                       "O'Neil",
+                                       "-",
+                                       "_",
+                                       "+x",
+                                       "c@d.test",
+                                       "<e@f.test>",
+                                       "<e@f.test>",
+                                       ",",
+                                       "\"q\"",
+                                       "{",
+                                       "\xc3\xa4",
+                                       ", ",
+                                       "\"q, r.\" ",
+                                       "\r\n ",
+                                       "\n",
+                                       "Q. ",
+                                       "x.y",
+                                       "'",
+                                       "\"\"",
+                                       "\"a\\\"b\"",
+                                       "(c)",
+                                       "a@b.test",
+                                       " <h-i+j@xn--k.test>",
+                                       "c@d"};
   GRand *random = g_rand_new_with_seed(20260305);
   g_autoptr(Message) message = message_new(&message_usual_limits);
   g_autoptr(Session) session = session_new(DOOR_MILTER);
   size_t found = 0;
   for (int i = 0; i < 20000; i++) {
     g_autoptr(GString) field = g_string_new(NULL);
-    for (int k = g_rand_int_range(random, 1, 6); k > 0; k--) {
+    for (int k = g_rand_int_range(random, 1, 8); k > 0; k--) {
       g_string_append(field, pieces[g_rand_int_range(random, 0, G_N_ELEMENTS(pieces))]);
     }
     session_reset_message(session);
@@ -177,6 +216,65 @@ START_TEST(addresses_are_those_of_gmime) {
     session_reset(session);
   }
   ck_assert_uint_gt(found, 2000);
+  g_rand_free(random);
+}
+END_TEST
+
+static const char *as_gmime_decodes(Arena *arena, Slice raw) {
+  g_autofree char *text = header_unfold(slice_trim(raw));
+  g_autofree char *decoded = g_mime_utils_header_decode_text(message_parser_options(), text);
+  return slice_to_string(arena, text_as_utf8(arena, slice_trim(slice_from(strstr(text, "=?") ? decoded : text))));
+}
+
+/* The same of encoded words. */
+START_TEST(texts_are_decoded_as_gmime_does) {
+  static const char *const pieces[] = {"=?utf-8?q?",
+                                       "=?UTF-8?B?",
+                                       "=?utf-8?b?",
+                                       "?=",
+                                       "?= ",
+                                       "?=",
+                                       "SsO2cmc=",
+                                       "YQ==",
+                                       "YWJj",
+                                       "YWI",
+                                       "w7bD",
+                                       "a",
+                                       "_",
+                                       "=20",
+                                       "=C3=B6",
+                                       "=C3",
+                                       "=e4",
+                                       "=",
+                                       "?",
+                                       " ",
+                                       "\n ",
+                                       "\r\n\t",
+                                       "\t",
+                                       "x",
+                                       "=?iso-8859-1?q?=E4?=",
+                                       "=?utf-8?q?a?=",
+                                       "=?utf-8?b?w7Y=?= ",
+                                       "\xc3\xa4",
+                                       "=?",
+                                       "=00",
+                                       "=0a",
+                                       "=?utf-8?q?=3D=3F?="};
+  GRand *random = g_rand_new_with_seed(20260306);
+  g_autoptr(Arena) arena = arena_new(0);
+  size_t decoded = 0;
+  for (int i = 0; i < 50000; i++) {
+    g_autoptr(GString) field = g_string_new(NULL);
+    for (int k = g_rand_int_range(random, 1, 8); k > 0; k--) {
+      g_string_append(field, pieces[g_rand_int_range(random, 0, G_N_ELEMENTS(pieces))]);
+    }
+    Slice raw = slice_trim(slice_from(field->str)), simple;
+    const char *expected = as_gmime_decodes(arena, raw), *text = slice_to_string(arena, header_decode(arena, raw));
+    ck_assert_msg(strcmp(text, expected) == 0, "%s: '%s', not '%s'", field->str, text, expected);
+    decoded += strstr(field->str, "=?") != NULL && simple_encoded_words(arena, raw, &simple);
+    arena_reset(arena);
+  }
+  ck_assert_uint_gt(decoded, 1000);
   g_rand_free(random);
 }
 END_TEST
@@ -326,6 +424,7 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, a_nul_is_no_end);
   tcase_add_loop_test(tests, addresses_are_found, 0, G_N_ELEMENTS(address_cases));
   tcase_add_test(tests, addresses_are_those_of_gmime);
+  tcase_add_test(tests, texts_are_decoded_as_gmime_does);
   tcase_add_test(tests, addresses_of_all_fields);
   tcase_add_loop_test(tests, fields_are_counted, 0, G_N_ELEMENTS(counts));
   tcase_add_test(tests, ten_thousand_fields);

@@ -43,6 +43,7 @@ static const struct {
     {"Content-Type: APPLICATION/X; name*=utf-8'de'%c3%a4.zip\n\n", "\xc3\xa4.zip application/x 0", "-"},
     {"Content-Type: a/b\nContent-Disposition: inline; filename*0*=iso-8859-1''%e4; filename*1=.exe\n\n", "\xc3\xa4.exe a/b 0", "-"},
     {"Content-Type: a/b; name=\"=?utf-8?q?m=C3=A4il.eml?=\"\n\n", "m\xc3\xa4il.eml a/b 0", "-"},
+    {"Content-Type: a/b; name=\"=?utf-8?b?YQ==?= =?utf-8?b?LmV4ZQ==?=\"\n\n", "a.exe a/b 0", "-"},
     {"Content-Type: a/b; name=x.exe\nContent-Disposition: attachment; filename=y.txt\n\n", "y.txt a/b 0", "-"},
     {"Content-Type: a/b; name=\"a b;c\\\".exe\"\n\n", "a b;c\".exe a/b 0", "-"},
     {"Content-Type: a/b; name=caf\xe9.exe\n\n", "caf" FFFD ".exe a/b 0", "-"},
