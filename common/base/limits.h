@@ -59,7 +59,9 @@ enum {
   LIMIT_ASKED_AHEAD = 32,           /* look-ups of one phase out at once, asked ahead */
   LIMIT_PENDING_LOOKUPS = 2000,     /* of the process */
   LIMIT_DEADLINE_MS = 8000,         /* from the MTA's question to our reply, milliseconds */
-  LIMIT_REGEX_STEPS = 100000,       /* PCRE2 match limit */
+  LIMIT_REGEX_STEPS = 100000,       /* PCRE2 match limit, of a subject up to LIMIT_FACT */
+  LIMIT_REGEX_STEPS_BYTE = 32,      /* and for each byte of a longer one: the text of a message */
+  LIMIT_REGEX_STACK = 1024 * 1024,  /* of machine code, for subjects longer than LIMIT_FACT; 32 KiB for others */
   LIMIT_REGEX_DEPTH = 20000,        /* PCRE2 depth limit: two for each byte of the longest fact and some */
   LIMIT_REGEX_HEAP_KIB = 8192,      /* PCRE2 heap limit, KiB */
   LIMIT_WAITING_CALLBACKS = 256,    /* milter callbacks that hold a thread while look-ups are out */

@@ -117,8 +117,10 @@ struct MatchSpace {
   Arena *arena; /* all comes from it and goes with it; NULL: from malloc */
   pcre2_match_data *data;
   pcre2_match_context *context;
+  pcre2_jit_stack *stack; /* for long subjects; NULL until there was one, and where an arena owns the space */
   uint32_t pairs;
-  size_t taken; /* bytes */
+  bool is_stretched; /* its limits are those of a long subject */
+  size_t taken;      /* bytes */
 };
 
 /* Not zeroed: an interpreted match wants 20 KB that it writes itself. */
@@ -145,8 +147,11 @@ MatchSpace *match_space_new(void) {
 static void match_space_clear(MatchSpace *space) {
   pcre2_match_data_free(space->data);
   pcre2_match_context_free(space->context);
+  pcre2_jit_stack_free(space->stack);
   space->data = NULL;
   space->context = NULL;
+  space->stack = NULL;
+  space->is_stretched = false;
   space->taken = 0;
 }
 
@@ -182,6 +187,19 @@ static MatchSpace *match_space_of(Evaluation *evaluation, const Regex *regex) {
   return space;
 }
 
+/* The limits are for facts. The text of a message may be longer and gets more, in proportion. */
+static void match_space_stretch(MatchSpace *space, size_t length) {
+  bool is_long = length > LIMIT_FACT;
+  if (!is_long && !space->is_stretched)
+    return;
+  space->is_stretched = is_long;
+  (void)pcre2_set_match_limit(space->context, LIMIT_REGEX_STEPS + (is_long ? (uint32_t)length * LIMIT_REGEX_STEPS_BYTE : 0));
+  if (!is_long || space->arena != NULL || space->stack != NULL)
+    return;
+  space->stack = pcre2_jit_stack_create(32 * 1024, LIMIT_REGEX_STACK, NULL);
+  pcre2_jit_stack_assign(space->context, NULL, space->stack); /* without one: the 32 KiB that it has anyway */
+}
+
 /* What a match at the limits has taken is not kept for the small ones to come. */
 static void match_space_done(MatchSpace *space) {
   if (space->arena == NULL && space->taken > MATCH_SPACE_KEPT)
@@ -210,9 +228,11 @@ static Slice match_problem(Run *run, int code) {
   return slice_copy(run->arena, slice_from((const char *)text));
 }
 
+/* Past a limit nobody knows whether it matches: a stranger's text must not get past a rule that way, so it is as with a dead table (on error says otherwise). */
 Logic value_matches(Run *run, const Value *value, const Regex *regex) {
   Slice subject = is_text(value->type) ? text_of(value) : value_format(run->arena, value);
   MatchSpace *space = match_space_of(run->evaluation, regex);
+  match_space_stretch(space, subject.length);
   PCRE2_SPTR bytes = (PCRE2_SPTR)(subject.length > 0 ? subject.data : "");
   int code = regex->runs_directly ? pcre2_jit_match(regex->code, bytes, subject.length, 0, 0, space->data, space->context)
                                   : pcre2_match(regex->code, bytes, subject.length, 0, 0, space->data, space->context);
@@ -224,5 +244,5 @@ Logic value_matches(Run *run, const Value *value, const Regex *regex) {
   if (code == PCRE2_ERROR_NOMATCH)
     return LOGIC_FALSE;
   const char *name = arena_printf(run->arena, "regex /%.*s/", SLICE_ARGS(regex->pattern));
-  return (Logic){TRUTH_UNKNOWN, run_failure(run, slice_from(name), match_problem(run, code), ON_ERROR_SKIP)};
+  return (Logic){TRUTH_UNKNOWN, run_failure(run, slice_from(name), match_problem(run, code), ON_ERROR_TEMPFAIL)};
 }

@@ -262,7 +262,7 @@ START_TEST(compiled_regex_says_the_same) {
   static const struct {
     int length;
     const char *told;
-  } rows[] = {{100, "pass a"}, {3000, "pass; failed regex /^(?:[a-z]|\\d)+x$/: match limit exceeded"}};
+  } rows[] = {{100, "pass a"}, {3000, "tempfail 451 4.3.0 a \"temporary failure: try again later\" by failure; failed regex /^(?:[a-z]|\\d)+x$/: match limit exceeded"}};
   Fixture *fixture = load("[a] pass if sasl_username ~ /^(?:[a-z]|\\d)+x$/");
   for (int compiled = 0; compiled < 2; compiled++) {
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -273,6 +273,31 @@ START_TEST(compiled_regex_says_the_same) {
     const Regex *regex = first_regex(fixture_ruleset(fixture));
     (void)pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE); /* where there is no JIT, the interpreter is asked twice */
   }
+  fixture_free(fixture);
+}
+END_TEST
+
+/* The text of a message is longer than any fact: the limits grow with it, and are the old ones for the next fact. */
+START_TEST(long_text_is_matched) {
+  Fixture *fixture = load("[a] pass if sasl_username ~ /[a-z]+[0-9]$/");
+  Ruleset *ruleset = fixture_ruleset(fixture);
+  MatchSpace *space = match_space_new();
+  const EvaluationOptions options = {.match_space = space};
+  Session *session = fixture_session(fixture);
+  static const int lengths[] = {100, 200000, 100};
+  for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++) {
+    g_autofree char *text = g_strnfill((gsize)lengths[i], ' ');
+    memcpy(text + lengths[i] - 6, "word 7", 6);
+    text[lengths[i] - 2] = 'x';
+    Value value = value_text(slice_from(text));
+    session_set_value(session, FACT_SASL_USERNAME, &value);
+    g_autoptr(Arena) arena = arena_new(4096);
+    g_autoptr(Variables) variables = variables_new(ruleset);
+    Evaluation *evaluation = evaluation_new(arena, ruleset, PHASE_RCPT, session, variables, &options);
+    ck_assert_int_eq(evaluation_run(evaluation), EVALUATION_DECIDED);
+    ck_assert(slice_equal(evaluation_verdict(evaluation)->rule, SLICE_LITERAL("a")));
+  }
+  match_space_free(space);
   fixture_free(fixture);
 }
 END_TEST
@@ -368,6 +393,7 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, runs_share_their_memory);
   tcase_add_test(tests, arguments_read_what_the_condition_captured);
   tcase_add_test(tests, compiled_regex_says_the_same);
+  tcase_add_test(tests, long_text_is_matched);
   tcase_add_test(tests, match_space_serves_many);
   tcase_add_test(tests, tells_the_trace);
 }
