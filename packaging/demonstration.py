@@ -22,6 +22,24 @@ ZONE = """\
 ENDS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 MESSAGE = "From: Forouzan\nTO: Forouzan\nThis is a test message\nto show SMTP in action."
 TEXTBOOK = ["HELO mail.adelphia.net", "MAIL FROM: forouzanb@adelphia.net", "RCPT TO: forouzanb@adelphia.net", "DATA", MESSAGE, "QUIT"]
+PROGRAM = """\
+From: a@example.org
+Subject: an invoice
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary=part
+
+--part
+Content-Type: text/plain
+
+Please look at it.
+--part
+Content-Type: application/octet-stream
+Content-Disposition: attachment; filename*=utf-8''invoice.pdf%2Eexe
+
+MZ
+--part--"""
+CHANGED = "From: a@example.org\nSubject: hello\n\nA message that is changed."
+LETTER = ["EHLO mail.example.org", "MAIL FROM:<a@example.org>", "RCPT TO:<alice@example.test>"]
 
 SESSIONS = [
     ("a client from a network that the rules refuse: said at RCPT, to each recipient but postmaster", "203.0.113.7",
@@ -32,6 +50,9 @@ SESSIONS = [
     ("a client on a DNS list", "198.51.100.9", ["EHLO mail.example.org", "MAIL FROM:<a@example.org>", "RCPT TO:<alice@example.test>", "QUIT"]),
     ("a look-up that fails is never a silent no", "198.51.100.10",
      ["EHLO mail.example.org", "MAIL FROM:<a@checked.example>", "RCPT TO:<alice@example.test>", "QUIT"]),
+    ("a program, refused when the message is there", "198.51.100.7", [*LETTER, "DATA", PROGRAM, "QUIT"]),
+    ("recipients with rules of their own: the second one comes in a message of its own", "198.51.100.7",
+     [*LETTER, "RCPT TO:<bob@example.test>", "DATA", CHANGED, "MAIL FROM:<a@example.org>", "RCPT TO:<bob@example.test>", "QUIT"]),
     ("commands that Postfix does not know, answered by the milter", "198.51.100.7", ["EHLO mail.example.org", "EXPN staff", "FOOBAR", "QUIT"]),
 ]
 
@@ -119,6 +140,9 @@ def main():
                 replay(postfix, both, "the textbook session", "68.168.78.100", TEXTBOOK)
                 for session in SESSIONS:
                     replay(postfix, both, *session)
+                header = postfix.wait_delivered("alice", CHANGED.rpartition("\n")[2]).split("\n\n", 1)[0]
+                print("\n== what alice got: the header that the rules added, and the one that they replaced\n")
+                print("\n".join(f"     {line}" for line in header.splitlines() if line.startswith(("X-Policy:", "Subject:"))))
                 changed = rules_text
                 for title, *pairs in CHANGES:
                     changed = change(changed, *pairs)
