@@ -11,7 +11,7 @@ die() {
     exit 1
 }
 
-build_packages="gcc libc6-dev make autoconf automake pkg-config libmilter-dev libglib2.0-dev libuv1-dev libpcre2-dev libgmime-3.0-dev libunbound-dev libidn2-dev libjansson-dev liblmdb-dev libcdb-dev"
+build_packages="gcc libc6-dev make autoconf automake pkg-config libmilter-dev libglib2.0-dev libuv1-dev libpcre2-dev libgmime-3.0-dev libunbound-dev libidn2-dev libjansson-dev liblmdb-dev libcdb-dev libsqlite3-dev"
 run_packages="postfix python3"
 test_packages="check postfix-lmdb postfix-cdb nsd mandoc clang libclang-rt-dev procps xz-utils"
 

@@ -59,6 +59,9 @@ Question *question_new(const LookupBackend *backend, void *backend_self, LookupC
   question->references = 1;
   question->backend = backend;
   question->backend_self = backend_self;
+  if (backend->hold) {
+    backend->hold(backend_self);
+  }
   question->lookup_class = lookup_class;
   question->key = text;
   question->key_length = key.length;
@@ -74,6 +77,9 @@ Question *question_ref(Question *question) {
 
 void question_unref(Question *question) {
   if (question && g_atomic_int_dec_and_test(&question->references)) {
+    if (question->backend->drop) {
+      question->backend->drop(question->backend_self);
+    }
     g_free(question);
   }
 }

@@ -48,12 +48,15 @@ typedef struct Question Question;
 
 /*
  * A backend answers questions of one kind: DNS, a store, a scripted fake. `start` is called on the look-up thread and must not
- * block; it ends, now or later but on that same thread, in exactly one question_answer(). The question is borrowed for the call: a backend that answers
+ * block; it ends, now or later, on that same thread or on one of the backend's own that ends before the scheduler does, in exactly one question_answer(). The question is borrowed for the call: a backend that answers
  * later takes a reference and drops it afterwards. It is not told when nobody waits any more: a late answer still fills the cache.
  */
 typedef struct LookupBackend {
   const char *name; /* "dns" */
   void (*start)(void *self, Question *question);
+  /* References to `self`, any thread: each question has one. NULL: `self` outlives all questions. */
+  void (*hold)(void *self);
+  void (*drop)(void *self);
 } LookupBackend;
 
 struct Question {

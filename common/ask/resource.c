@@ -41,7 +41,10 @@ char *resource_identity(const ResourceSpec *spec) {
   }
   g_string_append_printf(identity, "|->%s", shape->has_value ? value_type_name(shape->value) : "");
   g_string_append_printf(identity, "|%d%d", shape->exact, spec->optional);
-  if (spec->kind->is_table) {
+  if (spec->kind->is_table && spec->kind->ask) {
+    add_text(identity, spec->directory); /* the text is more than a path */
+    add_text(identity, spec->text);
+  } else if (spec->kind->is_table) {
     g_autofree char *path = resource_path(spec);
     g_autofree char *canonical = g_canonicalize_filename(path, NULL);
     add_text(identity, canonical);

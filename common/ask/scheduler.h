@@ -20,7 +20,7 @@
 
 typedef struct AnswerBox AnswerBox;
 
-/* Called on the look-up thread (or, for a cached answer, inside scheduler_ask) when an answer was put into an empty box. Must not block. */
+/* Called on the look-up thread or one of a backend's own (or, for a cached answer, inside scheduler_ask) when an answer was put into an empty box. Must not block. */
 typedef void (*AnswerBoxNotify)(void *data);
 
 /* `notify` may be NULL: the owner then uses answer_box_wait. Transfer full. */
@@ -70,7 +70,7 @@ void scheduler_run_on_thread(Scheduler *scheduler, void (*function)(void *data),
 /* Any thread. The answer comes to the box, perhaps before this returns. */
 void scheduler_ask(Scheduler *scheduler, Question *question, AnswerBox *box);
 /*
- * Look-up thread only: backends end each question with this, once. Takes over `answer`, whose only reference it must be. The question is borrowed: a backend that answers after
+ * Look-up thread, or a thread of a backend's own while the scheduler is there: backends end each question with this, once. Takes over `answer`, whose only reference it must be. The question is borrowed: a backend that answers after
  * its start() has returned holds a reference of its own.
  */
 void question_answer(Question *question, Answer *answer);

@@ -68,6 +68,8 @@ enum {
   LIMIT_CACHE_ENTRIES = 100000,     /* answers kept by the look-up scheduler */
   LIMIT_CACHE_BYTES = 64 * 1024 * 1024, /* and their size */
   LIMIT_LOOKUP_SECONDS = 30,        /* after which a look-up without an answer is pending no longer */
+  LIMIT_SQLITE_SECONDS = 10,        /* for which the answer of a database is kept */
+  LIMIT_SQLITE_BUSY_MS = 2000,      /* how long a question waits for a program that writes the database */
   LIMIT_FAILURE_SECONDS = 5,        /* for which a failed look-up is not asked again */
   LIMIT_INSTANCES = 65536,          /* messages that the policy door remembers */
   LIMIT_INSTANCE_SECONDS = 3600,

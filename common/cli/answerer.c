@@ -54,11 +54,23 @@ ResourceContext answerer_context(Answerer *answerer) {
   return (ResourceContext){.dns = &dns_resolver_backend, .dns_self = answerer->resolver};
 }
 
+/* Scripts are of DNS; other look-ups are real. */
+static bool is_scripted(const Answerer *answerer, const Question *question) {
+  return answerer->fake && question->backend == &dns_fake_backend;
+}
+
 static Answer *ask_real(Answerer *answerer, Question *question) {
   g_autoptr(AnswerBox) box = answer_box_new(NULL, NULL);
   gint64 until = g_get_monotonic_time() + (gint64)LIMIT_DEADLINE_MS * 1000;
   g_autoptr(Question) asked = NULL;
   Answer *answer = NULL;
+  g_autoptr(GError) error = NULL;
+  if (answerer->scheduler == NULL) {
+    answerer->scheduler = scheduler_new(&error);
+  }
+  if (answerer->scheduler == NULL) {
+    return answer_new_failed(error->message);
+  }
   scheduler_ask(answerer->scheduler, question, box);
   if (answer_box_wait(box, until)) {
     (void)answer_box_take(box, &asked, &answer);
@@ -68,7 +80,8 @@ static Answer *ask_real(Answerer *answerer, Question *question) {
 }
 
 Answer *answerer_ask(Answerer *answerer, Question *question) {
-  return answerer->fake ? dns_fake_answer(answerer->fake, slice_make(question->key, question->key_length)) : ask_real(answerer, question);
+  return is_scripted(answerer, question) ? dns_fake_answer(answerer->fake, slice_make(question->key, question->key_length))
+                                         : ask_real(answerer, question);
 }
 
 static void settle_scripted(Answerer *answerer, const Waiting *waiting) {

@@ -150,4 +150,4 @@ static void start(void *self, Question *question) {
   }
 }
 
-const LookupBackend dns_fake_backend = {"dns", start};
+const LookupBackend dns_fake_backend = {.name = "dns", .start = start};

@@ -172,7 +172,7 @@ static void start(void *self, Question *question) {
   g_hash_table_add(resolver->requests, request);
 }
 
-const LookupBackend dns_resolver_backend = {"dns", start};
+const LookupBackend dns_resolver_backend = {.name = "dns", .start = start};
 
 /*
  * Lists live in private and reserved zones too (a local list's, a test's), so libunbound must not answer these itself, and the forwarder may be on this

@@ -25,7 +25,7 @@ static void answer_without_resolver(void *self, Question *question) {
   question_answer(question, answer_new_failed("there is no resolver"));
 }
 
-static const LookupBackend no_resolver_backend = {"no dns", answer_without_resolver};
+static const LookupBackend no_resolver_backend = {.name = "no dns", .start = answer_without_resolver};
 
 static char *check(const ResourceSpec *spec) {
   g_autoptr(Arena) arena = arena_new(0);

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 
-#include "common/base/limits.h"
 #include "common/lookup/map_key.h"
 #include "common/lookup/table_file.h"
 
@@ -192,25 +191,6 @@ static bool try_text(void *self, Slice text) {
   return true;
 }
 
-static void read_value(MapSearch *search) {
-  ResourceAnswer *answer = search->answer;
-  const KeysetShape *shape = &search->version->shape;
-  const char *problem;
-  Slice right_form;
-  if (search->value.length > 0 && search->value.data[search->value.length - 1] == '\0') {
-    search->value.length--;
-  }
-  if (!shape->has_value ||
-      value_parse(search->arena, shape->value, slice_copy(search->arena, search->value), &answer->value, &problem, &right_form)) {
-    return;
-  }
-  Slice value = slice_quote(search->arena, search->value, LIMIT_QUOTE);
-  Slice entry = slice_quote(search->arena, answer->entry, LIMIT_QUOTE);
-  answer->state = ANSWER_FAILED;
-  answer->value = VALUE_NONE;
-  answer->reason = arena_printf(search->arena, "the value of \"%.*s\" is \"%.*s\": %s", SLICE_ARGS(entry), SLICE_ARGS(value), problem);
-}
-
 void map_file_find(const ResourceVersion *version, const Value *keys, Arena *arena, ResourceAnswer *answer) {
   MapSearch search = {.version = (const MapVersion *)version, .arena = arena, .answer = answer};
   *answer = (ResourceAnswer){.state = ANSWER_NOT_FOUND, .value = VALUE_NONE};
@@ -224,7 +204,8 @@ void map_file_find(const ResourceVersion *version, const Value *keys, Arena *are
   }
   (void)map_key_each(&search.version->shape, &keys[0], arena, try_text, &search);
   if (answer->state == ANSWER_FOUND) {
-    read_value(&search);
+    bool has_nul = search.value.length > 0 && search.value.data[search.value.length - 1] == '\0';
+    map_value_read(&search.version->shape, slice_make(search.value.data, search.value.length - has_nul), arena, answer);
   }
   format->end(search.version->map, search.reader);
 }

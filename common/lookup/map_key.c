@@ -3,6 +3,8 @@
  */
 #include "common/lookup/map_key.h"
 
+#include "common/base/limits.h"
+
 const char *map_key_problem(const KeysetShape *shape) {
   if (shape->part_count != 1) {
     return "a map has one text for a key: keys of several parts are not possible";
@@ -125,4 +127,17 @@ bool map_key_each(const KeysetShape *shape, const Value *key, Arena *arena, MapK
       break;
   }
   g_assert_not_reached(); /* map_key_problem refused them */
+}
+
+void map_value_read(const KeysetShape *shape, Slice value, Arena *arena, ResourceAnswer *answer) {
+  const char *problem;
+  Slice right_form;
+  if (!shape->has_value || value_parse(arena, shape->value, slice_copy(arena, value), &answer->value, &problem, &right_form)) {
+    return;
+  }
+  Slice shown = slice_quote(arena, value, LIMIT_QUOTE);
+  Slice entry = slice_quote(arena, answer->entry, LIMIT_QUOTE);
+  answer->state = ANSWER_FAILED;
+  answer->value = VALUE_NONE;
+  answer->reason = arena_printf(arena, "the value of \"%.*s\" is \"%.*s\": %s", SLICE_ARGS(entry), SLICE_ARGS(shown), problem);
 }

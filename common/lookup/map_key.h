@@ -13,7 +13,7 @@
 #ifndef COMMON_LOOKUP_MAP_KEY_H
 #define COMMON_LOOKUP_MAP_KEY_H
 
-#include "common/ask/keyset.h"
+#include "common/ask/resource.h"
 
 /* True: that was it, no further text is tried. */
 typedef bool (*MapKeyVisit)(void *self, Slice text);
@@ -22,5 +22,8 @@ typedef bool (*MapKeyVisit)(void *self, Slice text);
 const char *map_key_problem(const KeysetShape *shape);
 /* True when `visit` said so. `key` is VALUE_SET and of the shape's type (ip for net); texts live in the arena. */
 bool map_key_each(const KeysetShape *shape, const Value *key, Arena *arena, MapKeyVisit visit, void *self);
+
+/* Reads the value that was found, copied to the arena: one that is not of the shape's type makes the answer a failure. `answer` is found, with its entry. */
+void map_value_read(const KeysetShape *shape, Slice value, Arena *arena, ResourceAnswer *answer);
 
 #endif

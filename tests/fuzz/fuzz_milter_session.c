@@ -130,7 +130,7 @@ static void feed_line(MilterSession *session, GHashTable *macros, char *line, bo
 static Ruleset *the_rules(void) {
   static Ruleset *rules;
   static Registry *registry;
-  static const LookupBackend nobody = {"dns", NULL};
+  static const LookupBackend nobody = {.name = "dns"};
   static const ResourceContext context = {.dns = &nobody};
   if (rules == NULL) {
     g_autoptr(Diagnostics) diagnostics = diagnostics_new();

@@ -10,7 +10,7 @@ from house import SOURCE, BUILD, files, finish, makefile_variable
 def main():
     command = shlex.split(makefile_variable("CC"))
     command += [f"-I{SOURCE}", f"-I{BUILD}"]
-    for name in ("BASE_CFLAGS", "PCRE_CFLAGS", "MIME_CFLAGS", "UV_CFLAGS", "UNBOUND_CFLAGS", "LMDB_CFLAGS", "CDB_CFLAGS", "JSON_CFLAGS"):
+    for name in ("BASE_CFLAGS", "PCRE_CFLAGS", "MIME_CFLAGS", "UV_CFLAGS", "UNBOUND_CFLAGS", "LMDB_CFLAGS", "CDB_CFLAGS", "SQLITE_CFLAGS", "JSON_CFLAGS"):
         command += shlex.split(makefile_variable(name))
     command += ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wstrict-prototypes", "-fsyntax-only", "-x", "c", "-"]
     faults = []

@@ -17,7 +17,7 @@ def main():
             faults.append(f"no scenario has the action {action['name']}")
     for kind in examples.listing("tables")["kinds"]:
         pattern = r"\bfrom\s+" + re.escape(kind["name"]) if kind["table"] else r"^\s*" + re.escape(kind["name"])
-        in_test = re.search(r"^KINDS = .*\"" + re.escape(kind["name"]) + r"\"", built, re.M)
+        in_test = re.search(r"^KINDS = .*\"" + re.escape(kind["name"]) + r"\"|\bfrom " + re.escape(kind["name"]) + r" \"", built, re.M)
         if not in_test and not re.search(pattern + r"\b", text, re.M):
             faults.append(f"no scenario has a {kind['name']}")
     finish(faults, "scenarios")

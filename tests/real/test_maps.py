@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""test_maps.py: tables in Postfix's maps, built by the real postmap: the order of keys, every type, and maps that are built anew under a running daemon."""
+"""test_maps.py: tables in Postfix's maps, built by the real postmap, and in databases of SQLite: the order of keys, every type, and maps that are built anew
+under a running daemon."""
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -176,13 +178,89 @@ def built_anew_under_a_daemon():
                 check(client.ask(instance="5") == "550 5.7.1 four", "there again")
 
 
+QUOTA = """
+table quota of string -> int from sqlite "FOLDER/quota.db: select n from quota where login = ?"
+table pairs of (address, address) from sqlite "FOLDER/quota.db: select 1 from pairs where sender = ? and recipient = ?" on error skip
+at rcpt {
+    [pair]  reject 550 5.7.1 "not you" if (sender, recipient) in pairs
+    [quota] reject 552 5.2.2 "{quota[sasl_username]} are too many" if quota[sasl_username] > 100
+}
+"""
+
+SQLITE_STORY = """
+rules {QUOTA_RULES}
+session "a database" {
+    client 192.0.2.1
+    set sasl_username "alice"
+    ehlo client.example
+    mail <Pest@b.example>
+    rcpt <boss@here.example>  -> reject 550 "not you" by pair
+    rcpt <other@here.example> -> reject 552 "500 are too many" by quota
+    rset
+    set sasl_username "bob"
+    mail <a@b.example>
+    rcpt <third@here.example> -> pass
+    rset
+    set sasl_username "carol"
+    mail <a@b.example>
+    rcpt <third@here.example> -> tempfail 451 by quota
+}
+"""
+
+
+def sql(path, text):
+    database = sqlite3.connect(path)
+    database.executescript(text)
+    database.close()
+
+
+def database():
+    """SQLite in a story, on the command line, and in a daemon."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        path = os.path.join(folder, "quota.db")
+        sql(path, """
+            create table quota (login text primary key, n);
+            insert into quota values ('alice', 500), ('bob', 20), ('carol', 'many');
+            create table pairs (sender text, recipient text);
+            insert into pairs values ('pest@b.example', 'boss@here.example');
+        """)
+        os.chmod(path, 0o644)
+        rules = QUOTA.replace("FOLDER", folder)
+        scenario = os.path.join(folder, "quota.scenario")
+        with open(scenario, "w", encoding="utf-8") as file:
+            file.write(SQLITE_STORY.replace("QUOTA_RULES", rules.replace("\n", "\n    ") + "\n"))
+        result = subprocess.run(["./mailreeve", "test", scenario], capture_output=True, text=True, check=False)
+        check(result.returncode == 0, f"{result.stdout}{result.stderr}")
+        rules_path = os.path.join(folder, "quota.rules")
+        with open(rules_path, "w", encoding="utf-8") as file:
+            file.write(rules)
+        for arguments, code, printed in (
+            (("quota", "alice"), 0, "alice: found by alice -> 500\n"),
+            (("quota", "dave"), 1, "dave: not found\n"),
+            (("quota", "carol"), 3, 'carol: failed: the value of "carol" is "many": not a whole number\n'),
+            (("pairs", "PEST@b.example", "boss@here.example"), 0, "PEST@b.example, boss@here.example: found by pest@b.example, boss@here.example\n"),
+        ):
+            result = subprocess.run(["./mailreeve", "table", "test", rules_path, *arguments], capture_output=True, text=True, check=False)
+            check(result.returncode == code and result.stdout == printed, f"{arguments}: {result}")
+        with Policyd(rules) as daemon, daemon.client() as client:
+            check(client.ask(sasl_username="alice") == "552 5.2.2 500 are too many", "the daemon asks the database")
+            check(client.ask(sasl_username="bob", instance="2") == "DUNNO", "below the limit")
+            check(daemon.reload(), "a reload")
+            sql(path, "update quota set n = 600; insert into quota values ('erin', 700)")
+            check(client.ask(sasl_username="erin", instance="3") == "552 5.2.2 700 are too many", "what was written is found")
+            sql(path, "drop table quota")
+            check(client.ask(sasl_username="frank", instance="4").startswith("451 4.3.0"), "a failure")
+            check(client.ask(sender="pest@b.example", recipient="boss@here.example", instance="5") == "550 5.7.1 not you", "the other table")
+
+
 def main():
     maps = subprocess.run(["postconf", "-m"], capture_output=True, text=True, check=False, env={**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin"}) if POSTMAP else None
     missing = [kind for kind in KINDS if maps is None or kind not in maps.stdout.split()]
     if missing:
         print("Postfix has no maps of " + ", ".join(missing))
         sys.exit(77)
-    run([stories, table_test, built_anew_under_a_daemon])
+    run([stories, table_test, built_anew_under_a_daemon, database])
 
 
 main()

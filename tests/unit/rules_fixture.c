@@ -37,7 +37,7 @@ static void start_nothing(void *self, Question *question) {
   (void)question;
 }
 
-static const LookupBackend fixture_backend = {"fixture", start_nothing};
+static const LookupBackend fixture_backend = {.name = "fixture", .start = start_nothing};
 
 static char *key_text(const FixtureResource *resource, const Value *keys, const char *before, Arena *arena) {
   GString *text = g_string_new(before);

@@ -24,7 +24,7 @@ static void start_nothing(void *self, Question *question) {
   (void)question;
 }
 
-static const LookupBackend model_backend = {"model", start_nothing};
+static const LookupBackend model_backend = {.name = "model", .start = start_nothing};
 
 static void fill_answer(const ModelTable *table, AnswerState state, int value, ResourceAnswer *answer) {
   answer->state = state;

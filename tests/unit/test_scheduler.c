@@ -26,7 +26,7 @@ static void desk_start(void *self, Question *question) {
   g_ptr_array_add(desk->asked, question_ref(question));
 }
 
-static const LookupBackend desk_backend = {"desk", desk_start};
+static const LookupBackend desk_backend = {.name = "desk", .start = desk_start};
 
 static void nothing(void *data) {
   (void)data;
