@@ -215,6 +215,7 @@ ConstantTruth constant_truth(const Expression *expression);
 bool policy_answers(const Checker *checker, Phase phase); /* the policy door's verdict counts there */
 void lint_program(Checker *checker);
 void lint_commands(Checker *checker); /* part of lint_program */
+void lint_memory(Checker *checker);   /* as well */
 
 /*
  * check.c: the whole tree into checker->program; false when there are errors. A tree that is not `complete` has lost parts to syntax errors: what is

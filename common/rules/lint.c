@@ -290,4 +290,5 @@ void lint_program(Checker *checker) {
     lint_phase(&lint, phase);
   g_hash_table_unref(lint.told);
   lint_commands(checker);
+  lint_memory(checker);
 }
