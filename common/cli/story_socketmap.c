@@ -33,28 +33,7 @@ void socketmap_story_free(struct SocketmapStory *socketmap) {
 
 /* PHASE_COUNT where Sendmail does not ask. */
 static Phase asked_phase(const ScenarioStep *step) {
-  switch (step->kind) {
-    case STEP_VRFY:
-      return PHASE_VRFY;
-    case STEP_ETRN:
-      return PHASE_ETRN;
-    case STEP_UNKNOWN:
-      return g_ascii_strncasecmp(step->text, "EXPN", 4) == 0 ? PHASE_EXPN : PHASE_UNKNOWN;
-    case STEP_CLIENT:
-    case STEP_HELO:
-    case STEP_EHLO:
-    case STEP_MAIL:
-    case STEP_RCPT:
-    case STEP_DATA:
-    case STEP_MESSAGE:
-    case STEP_RSET:
-    case STEP_QUIT:
-    case STEP_SET:
-    case STEP_UNSET:
-    case STEP_CLOCK:
-      return PHASE_COUNT;
-  }
-  g_assert_not_reached();
+  return (step_doors(step->kind, step->text) & DOOR_BIT(DOOR_SOCKETMAP)) != 0 ? step_phase(step->kind, step->text) : PHASE_COUNT;
 }
 
 static Slice make_request(const StoryDoor *door, const ScenarioStep *step, Phase phase) {

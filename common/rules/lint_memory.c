@@ -13,25 +13,13 @@ typedef struct MemoryLint {
   Phase phase;
 } MemoryLint;
 
-static const char *scope_word(Scope scope) {
-  switch (scope) {
-    case SCOPE_SESSION:
-      return "session";
-    case SCOPE_MESSAGE:
-      return "message";
-    case SCOPE_RECIPIENT:
-      return "recipient";
-  }
-  g_assert_not_reached();
-}
-
 /* Whether the rule's action is what the variable or score comes from. */
 static bool gives(const MemoryLint *lint, const Rule *rule, const Expression *read) {
   const Program *program = lint->checker->program;
   if (read->kind == EXPRESSION_VARIABLE) {
     if (rule->action != &action_set)
       return false;
-    g_autofree char *name = g_strdup_printf("%s.%.*s", scope_word(read->as.variable->scope), SLICE_ARGS(read->as.variable->name));
+    g_autofree char *name = g_strdup_printf("%s.%.*s", scope_name(read->as.variable->scope), SLICE_ARGS(read->as.variable->name));
     return slice_equal(action_argument(rule->node->action, 0, 0)->word, slice_from(name));
   }
   if (rule->action != &action_score)

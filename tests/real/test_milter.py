@@ -15,6 +15,7 @@ from daemons import MILTER, Daemon, Folder  # noqa: E402
 from miltermta import Closed, MilterMta  # noqa: E402
 from private_postfix import wait_until  # noqa: E402
 from probe import DnsServer  # noqa: E402
+from running import run_in_folders  # noqa: E402
 
 
 
@@ -607,25 +608,5 @@ def test_privileges(folder):
             equal(re.search(r"^CapEff:\s+0+$", status, re.M) is not None, True, "no capabilities")
 
 
-def main():
-    tests = [(name, function) for name, function in globals().items() if name.startswith("test_") and callable(function)]
-    wanted = sys.argv[1:]
-    failed = 0
-    for name, function in tests:
-        if wanted and name not in wanted and name[len("test_"):] not in wanted:
-            continue
-        begun = time.monotonic()
-        try:
-            with Folder() as folder:
-                function(folder)
-            print(f"ok   {name} ({time.monotonic() - begun:.1f} s)", flush=True)
-        except Exception as error:  # noqa: BLE001
-            failed += 1
-            import traceback
-            traceback.print_exc()
-            print(f"FAIL {name}: {error}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_in_folders(globals()))

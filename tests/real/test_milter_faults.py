@@ -10,7 +10,6 @@ import re
 import socket
 import struct
 import sys
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "mta")]
@@ -18,6 +17,7 @@ sys.dont_write_bytecode = True
 from daemons import MILTER, Daemon, Folder, program  # noqa: E402
 from miltermta import FINAL, STEPS, Closed, MilterMta  # noqa: E402
 from private_postfix import wait_until  # noqa: E402
+from running import run_in_folders  # noqa: E402
 
 # Every step is asked for, and has a reply where the milter protocol can have one. What is left of one message would show in the next one's replies.
 RULES = """\
@@ -570,22 +570,5 @@ def test_many_faults_leak_nothing(folder):
             watched.faults += 1
 
 
-def main():
-    tests = [(name, function) for name, function in globals().items() if name.startswith("test_") and callable(function)]
-    failed = 0
-    for name, function in tests:
-        if sys.argv[1:] and not any(word in name for word in sys.argv[1:]):
-            continue
-        try:
-            with Folder() as folder:
-                function(folder)
-            print("ok:", name, flush=True)
-        except Exception:
-            failed += 1
-            print("FAILED:", name, flush=True)
-            traceback.print_exc()
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_in_folders(globals()))

@@ -8,13 +8,13 @@ import os
 import re
 import sys
 import time
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "mta")]
 sys.dont_write_bytecode = True
 from daemons import MILTER, Daemon, Folder, program  # noqa: E402
 from miltermta import MilterMta  # noqa: E402
+from running import run_in_folders  # noqa: E402
 
 RULES = """\
 at eom {
@@ -233,24 +233,5 @@ def test_memory(folder):
             equal(cost <= 2 * 1024, True, f"{cost} KiB")
 
 
-def main():
-    tests = [(name, function) for name, function in globals().items() if name.startswith("test_") and callable(function)]
-    wanted = sys.argv[1:]
-    failed = 0
-    for name, function in tests:
-        if wanted and name not in wanted and name[len("test_"):] not in wanted:
-            continue
-        begun = time.monotonic()
-        try:
-            with Folder() as folder:
-                function(folder)
-            print(f"ok   {name} ({time.monotonic() - begun:.1f} s)", flush=True)
-        except Exception as error:  # noqa: BLE001
-            failed += 1
-            traceback.print_exc()
-            print(f"FAIL {name}: {error}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_in_folders(globals()))
