@@ -11,6 +11,9 @@
 static const Slice single_fields[] = {{"date", 4}, {"from", 4},        {"sender", 6},       {"reply-to", 8},    {"to", 2},     {"cc", 2},
                                       {"bcc", 3},  {"message-id", 10}, {"in-reply-to", 11}, {"references", 10}, {"subject", 7}};
 
+/* What is kept of a usual message fits. */
+enum { MESSAGE_ARENA_SIZE = 4096 };
+
 struct Message {
   MessageLimits limits;
   const MessageNeeds *needs; /* NULL between messages */
@@ -89,7 +92,7 @@ void message_free(Message *message) {
 void message_begin(Message *message, const MessageNeeds *needs) {
   message_reset(message);
   if (message->arena == NULL) {
-    message->arena = arena_new(0);
+    message->arena = arena_new(MESSAGE_ARENA_SIZE);
   }
   message->needs = needs;
   message->budget = (Budget){message->limits.memory, 0};

@@ -21,6 +21,11 @@ static inline bool budget_take(Budget *budget, size_t bytes) {
   return true;
 }
 
+/* Of blanks and folds. */
+static inline bool is_white(char byte) {
+  return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
 /* GMime's options for header fields: bytes that are no UTF-8 are no other charset's either. Of the process, never freed. */
 GMimeParserOptions *message_parser_options(void);
 

@@ -37,12 +37,12 @@ static void field_clear(Field *field) {
 /* Simple fields */
 
 static bool is_word_byte(char byte) {
-  return byte > ' ' && byte < 0x7f && strchr("()<>@,;:\\\"/[]?=", byte) == NULL;
+  return g_ascii_isalnum(byte) || (byte > ' ' && byte < 0x7f && strchr("()<>@,;:\\\"/[]?=", byte) == NULL);
 }
 
 static void skip_blanks(Slice *text) {
   size_t blanks = 0;
-  while (blanks < text->length && strchr(" \t\r\n", text->data[blanks]) != NULL && text->data[blanks] != '\0') {
+  while (blanks < text->length && is_white(text->data[blanks])) {
     blanks++;
   }
   *text = slice_from_offset(*text, blanks);
@@ -101,7 +101,7 @@ static bool take_simple_parameter(Slice *text, Field *field) {
     return false;
   }
   for (Parameter which = 0; which < PARAMETER_COUNT; which++) {
-    if (slice_equal_fold(name, slice_from(parameter_names[which]))) {
+    if (((name.data[0] ^ parameter_names[which][0]) & ~0x20) == 0 && slice_equal_fold(name, slice_from(parameter_names[which]))) {
       if (field->parameters[which]) {
         return false;
       }

@@ -18,7 +18,7 @@ static bool is_one_of(char byte, const char *bytes) {
 /* Blanks, and line ends in front of one: false when a line ends in another way. */
 static bool skip_fold(Slice *text) {
   size_t at = 0;
-  while (at < text->length && strchr(" \t\r\n", text->data[at]) != NULL && text->data[at] != '\0') {
+  while (at < text->length && is_white(text->data[at])) {
     bool cr = text->data[at] == '\r';
     at += cr;
     bool lf = at < text->length && text->data[at] == '\n';
