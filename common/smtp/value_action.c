@@ -1,5 +1,5 @@
 /*
- * value_action.c: REJECT, DEFER, 4NN/5NN text, OK, RELAY, digits, DUNNO, DISCARD, HOLD (access(5)), and ERROR: and QUARANTINE: of access_db.
+ * value_action.c: REJECT, DEFER, 4NN/5NN text, OK, RELAY, digits, DUNNO, DISCARD, HOLD (access(5)), and SKIP, ERROR: and QUARANTINE: of access_db.
  */
 #include "common/smtp/value_action.h"
 
@@ -14,7 +14,13 @@ static const ActionWordName words[] = {
     {SLICE_LITERAL("REJECT"), ACTION_WORD_REJECT}, {SLICE_LITERAL("DEFER"), ACTION_WORD_TEMPFAIL},
     {SLICE_LITERAL("OK"), ACTION_WORD_PASS},       {SLICE_LITERAL("RELAY"), ACTION_WORD_PASS},
     {SLICE_LITERAL("DUNNO"), ACTION_WORD_NEXT},    {SLICE_LITERAL("DISCARD"), ACTION_WORD_DISCARD},
-    {SLICE_LITERAL("HOLD"), ACTION_WORD_HOLD},
+    {SLICE_LITERAL("HOLD"), ACTION_WORD_HOLD},     {SLICE_LITERAL("SKIP"), ACTION_WORD_NEXT},
+};
+
+/* What access(5) has besides. Taking it for something near would be a policy that nobody wrote. */
+static const Slice words_of_rules[] = {
+    SLICE_LITERAL("BCC"),  SLICE_LITERAL("DEFER_IF_PERMIT"), SLICE_LITERAL("DEFER_IF_REJECT"), SLICE_LITERAL("FILTER"),
+    SLICE_LITERAL("INFO"), SLICE_LITERAL("PREPEND"),         SLICE_LITERAL("REDIRECT"),        SLICE_LITERAL("WARN"),
 };
 
 static bool is_blank(char byte) {
@@ -133,6 +139,12 @@ static bool parse_word(Slice word, Slice rest, ActionValue *action, const char *
       case ACTION_WORD_PASS:
       case ACTION_WORD_NEXT:
         return true; /* access(5) allows a note behind them, which says nothing */
+    }
+  }
+  for (size_t i = 0; i < G_N_ELEMENTS(words_of_rules); i++) {
+    if (slice_equal_fold(word, words_of_rules[i])) {
+      *problem = "not possible in a table: it needs a rule of its own";
+      return false;
     }
   }
   *problem = "not an action: expected REJECT, DEFER, 4NN or 5NN with a text, OK, RELAY, DUNNO, DISCARD or HOLD";

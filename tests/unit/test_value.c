@@ -97,7 +97,10 @@ static const struct {
     {TYPE_ACTION, "ERROR:4.7.1:550 no relay", NULL, ""},
     {TYPE_ACTION, "ERROR:no relay", NULL, ""},
     {TYPE_ACTION, "QUARANTINE:odd", "HOLD odd", ""},
+    {TYPE_ACTION, "skip", "DUNNO", ""},
     {TYPE_ACTION, "FILTER smtp:x", NULL, ""},
+    {TYPE_ACTION, "defer_if_permit later", NULL, ""},
+    {TYPE_ACTION, "SKIPPED", NULL, ""},
     {TYPE_ACTION, "", NULL, ""},
 };
 
