@@ -103,9 +103,9 @@ static void write_cdb(const char *path, const Content *content) {
 }
 
 static const struct MapKind {
-  const char *kind, *file;
+  const char *kind, *file, *of_empty;
   void (*write)(const char *path, const Content *content);
-} map_kinds[] = {{"lmdb", "map.lmdb", write_lmdb}, {"cdb", "map.cdb", write_cdb}};
+} map_kinds[] = {{"lmdb", "map.lmdb", "the file is empty", write_lmdb}, {"cdb", "map.cdb", "not a cdb database", write_cdb}};
 
 static void write_map(const struct MapKind *kind, const Content *content) {
   g_autofree char *path = path_of(kind->file);
@@ -350,6 +350,7 @@ START_TEST(test_unusable) {
   g_autofree char *garbage = g_strnfill(20000, 'x');
   ck_assert(g_file_set_contents(path, "", 0, NULL));
   g_autofree char *empty = open_fails(&spec, &plain_context);
+  ck_assert_msg(g_str_has_suffix(empty, kind->of_empty), "%s", empty);
   ck_assert(g_file_set_contents(path, garbage, -1, NULL));
   ResourceContext careful = {.check_owners = true};
   ck_assert_int_eq(g_chmod(path, 0666), 0);
