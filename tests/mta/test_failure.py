@@ -485,21 +485,47 @@ def test_example_timeouts():
         check(seconds and all(deadline < each <= 30 for each in seconds), f"{name}: {seconds}")
 
 
+def milter_example(daemon, submission):
+    """The lines of sendmail-milter.mc, with submission on that port."""
+    text = example("sendmail-milter.mc").replace("unix:/run/mailreeve/milter", f"inet:{daemon.port}@127.0.0.1")
+    # Nobody logs in here, so the flag that demands it goes.
+    return text.replace("Port=587, M=Ea", f"Port={submission}, Addr=127.0.0.1, M=E").replace("FEATURE(`no_default_msa')dnl\n", "")  # said already by PrivateSendmail
+
+
 def test_example_sendmail():
     """Over TCP: Sendmail takes no socket below a folder that everybody may write to, which is where a test's are."""
     config = "[mailreeve]\ndoors = milter\n"
     with Folder() as folder, Daemon(MILTER, folder, folder.write("mail.rules", RULES.replace("nobody-here", "bob")), config) as daemon:
         port = free_port()
-        text = example("sendmail-milter.mc").replace("unix:/run/mailreeve/milter", f"inet:{daemon.port}@127.0.0.1")
-        # Nobody logs in here, so the flag that demands it goes.
-        text = text.replace("Port=587, M=Ea", f"Port={port}, Addr=127.0.0.1, M=E").replace("FEATURE(`no_default_msa')dnl\n", "")  # said already by PrivateSendmail
-        with PrivateSendmail([text]) as sendmail:
+        with PrivateSendmail([milter_example(daemon, port)]) as sendmail:
             ports = (sendmail.port, port)
             equal([bob_at(each) for each in ports], ["550 5.7.1 <bob@example.test>... not bob"] * 2, "the rules")
             daemon.process.kill()
             daemon.process.wait()
             equal(bob_at(ports[0]), "451 4.3.2 Please try again later")
             check(bob_at(ports[1]).startswith("250 2.1.5"), "at submission")
+
+
+def test_example_sendmail_commands():
+    """Beside the lines of sendmail-milter.mc, so that one rules file is asked for all; without the daemon the commands are what the value says."""
+    rules = RULES.replace("nobody-here", "bob") + "".join(f'at {phase} {{ [{phase}] reject 550 5.7.1 "not {phase}" }}\n' for phase in ("vrfy", "expn", "etrn", "unknown"))
+    config = "[mailreeve]\ndoors = milter socketmap\n"
+    with Folder() as folder:
+        path, port = folder.write("mail.rules", rules), free_port()
+        with Daemon(MILTER, folder, path, config) as filter_daemon, Daemon(POLICYD, folder, path, config, arguments=["--socketmap", f"inet:127.0.0.1:{port}"]) as policyd:
+            commands = example("sendmail-commands.mc").replace("unix:/run/mailreeve/socketmap", f"inet:{port}@127.0.0.1")
+            with PrivateSendmail([milter_example(filter_daemon, free_port())], features=commands, feature_folders=[os.path.join(SOURCE, "packaging", "sendmail")]) as sendmail:
+                equal(bob_at(sendmail.port), "550 5.7.1 <bob@example.test>... not bob", "mail")
+                asked = {"VRFY alice@example.test": "vrfy", "EXPN team": "expn", "ETRN example.test": "etrn", "XFOO": "unknown"}
+                with SmtpClient(sendmail.port) as client:
+                    client.command("EHLO client.example.net")
+                    equal([client.command(line) for line in asked], [f"550 5.7.1 not {phase}" for phase in asked.values()], "commands")
+                policyd.process.kill()
+                policyd.process.wait()
+                with SmtpClient(sendmail.port) as client:
+                    client.command("EHLO client.example.net")
+                    equal(client.command("VRFY alice@example.test"), "451 4.3.0 Policy is not available, try again later")
+                policyd.start()
 
 
 def bob_at(port):
