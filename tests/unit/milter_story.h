@@ -46,7 +46,7 @@ typedef struct StoryTeller {
 } StoryTeller;
 
 static Registry *story_registry(void) {
-  static const LookupBackend nobody = {"dns", NULL};
+  static const LookupBackend nobody = {.name = "dns"};
   ResourceContext context = {.dns = &nobody};
   return registry_new(&context);
 }
