@@ -5,12 +5,18 @@
 
 #include "common/ask/scheduler.h"
 
-static void ask_wanted(Conversation *conversation) {
+/* When it is too late for fresh answers only what is kept counts. */
+static void ask_wanted(Conversation *conversation, bool late) {
   size_t count;
+  Scheduler *scheduler = daemon_scheduler(filter_daemon(conversation->filter));
   AnswerBox *box = conversation_box(conversation);
   Question *const *wanted = milter_session_wanted(conversation->session, &count);
   for (size_t i = 0; i < count; i++) {
-    scheduler_ask(daemon_scheduler(filter_daemon(conversation->filter)), wanted[i], box);
+    if (late) {
+      (void)scheduler_ask_kept(scheduler, wanted[i], box);
+    } else {
+      scheduler_ask(scheduler, wanted[i], box);
+    }
   }
 }
 
@@ -42,6 +48,14 @@ static const char *wait_for_answer(Conversation *conversation, gint64 deadline) 
   return NULL;
 }
 
+/* No fresh answer comes any more: what is kept is taken, and when that does not help, the look-ups have failed. */
+static void go_on_without(Conversation *conversation, const char *failure) {
+  ask_wanted(conversation, true);
+  if (!take_answers(conversation)) {
+    milter_session_expire(conversation->session, failure);
+  }
+}
+
 void wait_for_verdict(Conversation *conversation, EvaluationState state, gint64 deadline) {
   if (state == EVALUATION_DECIDED) {
     return;
@@ -50,11 +64,14 @@ void wait_for_verdict(Conversation *conversation, EvaluationState state, gint64 
   const char *failure = waiting ? NULL : "too many sessions wait";
   while (state == EVALUATION_WAITS) {
     if (failure == NULL) {
-      ask_wanted(conversation);
+      ask_wanted(conversation, false);
       failure = wait_for_answer(conversation, deadline);
-    }
-    if (failure != NULL) {
-      milter_session_expire(conversation->session, failure);
+      if (failure != NULL) {
+        scheduler_hurry(daemon_scheduler(filter_daemon(conversation->filter)), conversation_box(conversation));
+        (void)take_answers(conversation);
+      }
+    } else {
+      go_on_without(conversation, failure);
     }
     state = milter_session_run(conversation->session);
   }

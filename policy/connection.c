@@ -195,14 +195,20 @@ static bool take_answers(Connection *connection) {
   return any;
 }
 
+/* After the deadline only what is kept counts. */
 static void ask_wanted(Connection *connection) {
   size_t count = 0;
+  Scheduler *scheduler = daemon_scheduler(connection->server->daemon);
   Question *const *wanted = connection->port->protocol->wanted(connection->asked, &count);
   if (connection->box == NULL) {
     connection->box = answer_box_new(on_answer, connection);
   }
   for (size_t i = 0; i < count; i++) {
-    scheduler_ask(daemon_scheduler(connection->server->daemon), wanted[i], connection->box);
+    if (connection->is_late) {
+      (void)scheduler_ask_kept(scheduler, wanted[i], connection->box);
+    } else {
+      scheduler_ask(scheduler, wanted[i], connection->box);
+    }
   }
 }
 
@@ -212,6 +218,10 @@ static void question_advance(Connection *connection) {
     ask_wanted(connection);
     if (take_answers(connection)) {
       continue; /* from the cache */
+    }
+    if (connection->is_late) {
+      connection->port->protocol->expire(connection->asked, "no answer before the deadline");
+      continue;
     }
     if (connection->state != CONNECTION_WAITING) {
       connection->state = CONNECTION_WAITING;
@@ -239,7 +249,9 @@ static void question_go_on(Connection *connection) {
 static void on_deadline(uv_timer_t *timer) {
   Connection *connection = timer->data;
   connection->server->counts.expired++;
-  connection->port->protocol->expire(connection->asked, "no answer before the deadline");
+  connection->is_late = true;
+  scheduler_hurry(daemon_scheduler(connection->server->daemon), connection->box);
+  (void)take_answers(connection);
   question_go_on(connection);
 }
 
@@ -253,6 +265,7 @@ static void question_begin(Connection *connection) {
   Server *server = connection->server;
   server->counts.questions++;
   connection->asked_at = uv_now(&server->loop);
+  connection->is_late = false;
   connection->work = server_take_work(server);
   connection->asked = connection->port->protocol->ask(connection, &connection->answer);
   if (connection->asked.any != NULL) {

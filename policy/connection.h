@@ -31,6 +31,7 @@ struct Connection {
   unsigned open_handles;
   uint64_t active_at; /* loop time of the last byte, in or out */
   uint64_t asked_at;  /* loop time when the question came */
+  bool is_late;       /* its deadline is over: only what is kept answers its look-ups */
   /* Bytes that were read and not used yet: buffer[start..end). */
   char *buffer;
   size_t capacity, start, end;

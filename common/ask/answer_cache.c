@@ -4,12 +4,16 @@
 #include "common/ask/answer_cache.h"
 
 #include "common/base/clock.h"
+#include "common/base/limits.h"
 
 typedef struct Entry {
   GList link; /* in AnswerCache.by_use; data is the entry */
   Question *question;
-  Answer *answer;
+  Answer *answer; /* the last good one; NULL: none */
   int64_t good_until;
+  int64_t kept_until; /* from good_until on it is stale */
+  Answer *failure;    /* the last look-up failed; NULL: it did not */
+  int64_t failed_until;
   size_t cost;
 } Entry;
 
@@ -45,6 +49,7 @@ static void drop_entry(AnswerCache *cache, Entry *entry) {
   cache->bytes -= entry->cost;
   question_unref(entry->question);
   answer_unref(entry->answer);
+  answer_unref(entry->failure);
   g_free(entry);
 }
 
@@ -59,24 +64,52 @@ void answer_cache_free(AnswerCache *cache) {
   g_free(cache);
 }
 
-/* The entry of a question if it is still good; one that is not is dropped. */
-static Entry *fresh_entry(AnswerCache *cache, const Question *question, int64_t now) {
+/* The entry of a question, without what is too old in it; one that is empty then is dropped. */
+static Entry *entry_of(AnswerCache *cache, const Question *question, int64_t now) {
   Entry *entry = g_hash_table_lookup(cache->entries, question);
-  if (entry && now >= entry->good_until) {
+  if (!entry) {
+    return NULL;
+  }
+  if (now >= entry->kept_until) {
+    g_clear_pointer(&entry->answer, answer_unref);
+  }
+  if (now >= entry->failed_until) {
+    g_clear_pointer(&entry->failure, answer_unref);
+  }
+  if (!entry->answer && !entry->failure) {
     drop_entry(cache, entry);
     return NULL;
   }
   return entry;
 }
 
+static void used_now(AnswerCache *cache, Entry *entry) {
+  g_queue_unlink(&cache->by_use, &entry->link);
+  g_queue_push_head_link(&cache->by_use, &entry->link);
+}
+
 Answer *answer_cache_find(AnswerCache *cache, const Question *question, int64_t now) {
-  Entry *entry = fresh_entry(cache, question, now);
+  Entry *entry = entry_of(cache, question, now);
   if (!entry) {
     return NULL;
   }
-  g_queue_unlink(&cache->by_use, &entry->link);
-  g_queue_push_head_link(&cache->by_use, &entry->link);
-  return answer_ref(entry->answer);
+  used_now(cache, entry);
+  if (entry->answer && now < entry->good_until) {
+    return answer_ref(entry->answer);
+  }
+  if (!entry->failure) {
+    return NULL;
+  }
+  return entry->answer ? answer_new_stale(entry->answer, entry->failure->reason) : answer_ref(entry->failure);
+}
+
+Answer *answer_cache_find_stale(AnswerCache *cache, const Question *question, const char *reason, int64_t now) {
+  Entry *entry = entry_of(cache, question, now);
+  if (!entry || !entry->answer) {
+    return NULL;
+  }
+  used_now(cache, entry);
+  return answer_new_stale(entry->answer, reason);
 }
 
 static Answer *copy_for_keeping(const Answer *answer) {
@@ -86,23 +119,53 @@ static Answer *copy_for_keeping(const Answer *answer) {
   return copy;
 }
 
-void answer_cache_put(AnswerCache *cache, Question *question, const Answer *answer, unsigned seconds, int64_t now) {
-  Entry *old = fresh_entry(cache, question, now);
-  if (seconds == 0 || (old && answer->state == ANSWER_FAILED && old->answer->state != ANSWER_FAILED)) {
-    return;
-  }
-  if (old) {
-    drop_entry(cache, old);
-  }
+static bool says_the_same(const Answer *a, const Answer *b) {
+  return a->state == b->state && (a->payload && b->payload ? g_bytes_equal(a->payload, b->payload) : a->payload == b->payload);
+}
+
+static size_t cost_of(const Entry *entry) {
+  size_t payload = entry->answer && entry->answer->payload ? g_bytes_get_size(entry->answer->payload) : 0;
+  size_t reason = entry->failure ? sizeof(Answer) + strlen(entry->failure->reason) + 1 : 0;
+  return sizeof(Entry) + sizeof(Question) + sizeof(Answer) + entry->question->key_length + strlen(entry->question->resource) + payload +
+         reason;
+}
+
+static Entry *new_entry(AnswerCache *cache, Question *question) {
   Entry *entry = g_new0(Entry, 1);
   entry->link.data = entry;
   entry->question = question_ref(question);
-  entry->answer = copy_for_keeping(answer);
-  entry->good_until = now + (int64_t)seconds * NANOSECONDS_PER_SECOND;
-  entry->cost =
-      sizeof(Entry) + sizeof(Question) + sizeof(Answer) + question->key_length + (answer->payload ? g_bytes_get_size(answer->payload) : 0);
   g_hash_table_insert(cache->entries, entry->question, entry);
   g_queue_push_head_link(&cache->by_use, &entry->link);
+  return entry;
+}
+
+void answer_cache_put(AnswerCache *cache, Question *question, const Answer *answer, unsigned seconds, int64_t now) {
+  Entry *entry = entry_of(cache, question, now);
+  bool failed = answer->state == ANSWER_FAILED;
+  int64_t until = now + (int64_t)seconds * NANOSECONDS_PER_SECOND;
+  if (failed && (seconds == 0 || (entry && entry->answer && now < entry->good_until))) {
+    return;
+  }
+  if (seconds == 0) {
+    if (entry && !(entry->answer && says_the_same(entry->answer, answer))) {
+      drop_entry(cache, entry); /* what it says is older than this answer */
+    }
+    return;
+  }
+  entry = entry ? entry : new_entry(cache, question);
+  g_clear_pointer(&entry->failure, answer_unref);
+  if (failed) {
+    entry->failure = copy_for_keeping(answer);
+    entry->failed_until = until;
+  } else {
+    answer_unref(entry->answer);
+    entry->answer = copy_for_keeping(answer);
+    entry->good_until = until;
+    entry->kept_until = until + LIMIT_STALE_SECONDS * NANOSECONDS_PER_SECOND;
+  }
+  used_now(cache, entry);
+  cache->bytes -= entry->cost;
+  entry->cost = cost_of(entry);
   cache->bytes += entry->cost;
   while (cache->by_use.length > cache->entries_max || (cache->bytes > cache->bytes_max && cache->by_use.length > 0)) {
     drop_entry(cache, cache->by_use.tail->data);

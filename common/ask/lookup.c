@@ -34,6 +34,16 @@ Answer *answer_new_failed(const char *reason) {
   return answer;
 }
 
+Answer *answer_new_stale(const Answer *kept, const char *reason) {
+  g_assert(kept->state != ANSWER_FAILED);
+  Answer *answer = answer_new(kept->state, kept->payload, 0);
+  answer->owned_reason = g_strdup(reason);
+  answer->reason = answer->owned_reason;
+  answer->from_cache = true;
+  answer->stale = true;
+  return answer;
+}
+
 Answer *answer_ref(Answer *answer) {
   g_atomic_int_inc(&answer->references);
   return answer;
@@ -48,14 +58,20 @@ void answer_unref(Answer *answer) {
   g_free(answer);
 }
 
-Question *question_new(const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key) {
-  g_assert(backend != NULL);
-  /* The key stands behind the object: one allocation a question. */
-  Question *question = g_malloc0(sizeof(Question) + key.length + 1);
-  char *text = (char *)(question + 1);
-  if (key.length > 0) {
-    memcpy(text, key.data, key.length);
+static char *put_text(char *to, Slice text) {
+  if (text.length > 0) {
+    memcpy(to, text.data, text.length);
   }
+  return to + text.length + 1;
+}
+
+Question *question_new_for(const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key, Slice resource) {
+  g_assert(backend != NULL);
+  /* Key and resource stand behind the object: one allocation a question. */
+  Question *question = g_malloc0(sizeof(Question) + key.length + 1 + resource.length + 1);
+  char *text = (char *)(question + 1);
+  char *behind = put_text(text, key);
+  (void)put_text(behind, resource);
   question->references = 1;
   question->backend = backend;
   question->backend_self = backend_self;
@@ -65,9 +81,14 @@ Question *question_new(const LookupBackend *backend, void *backend_self, LookupC
   question->lookup_class = lookup_class;
   question->key = text;
   question->key_length = key.length;
+  question->resource = behind;
   uint64_t hash = slice_hash(key);
   question->hash = (guint)(hash ^ (hash >> 32)) ^ g_direct_hash(backend_self);
   return question;
+}
+
+Question *question_new(const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key) {
+  return question_new_for(backend, backend_self, lookup_class, key, slice_from(backend->name));
 }
 
 Question *question_ref(Question *question) {
@@ -87,4 +108,8 @@ void question_unref(Question *question) {
 bool question_equal(const Question *a, const Question *b) {
   return a == b || (a->hash == b->hash && a->backend == b->backend && a->backend_self == b->backend_self &&
                     slice_equal(slice_make(a->key, a->key_length), slice_make(b->key, b->key_length)));
+}
+
+bool question_same_resource(const Question *a, const Question *b) {
+  return a->backend == b->backend && a->backend_self == b->backend_self && strcmp(a->resource, b->resource) == 0;
 }

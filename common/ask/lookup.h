@@ -29,10 +29,11 @@ typedef enum AnswerState { ANSWER_FOUND, ANSWER_NOT_FOUND, ANSWER_FAILED } Answe
 typedef struct Answer {
   gint references;
   AnswerState state;
-  const char *reason;      /* of ANSWER_FAILED: "timed out", "SERVFAIL"; NULL otherwise */
+  const char *reason;      /* of ANSWER_FAILED: "timed out", "SERVFAIL"; of a stale answer: why no fresh one came; NULL otherwise */
   unsigned ttl_seconds;    /* how long it may be kept; 0: not at all */
   unsigned took_ms;        /* from asking to answering (explain, statistics) */
   bool from_cache;
+  bool stale;              /* from the cache, and its time is over: the look-up failed, or no answer came */
   GBytes *payload;         /* of ANSWER_FOUND; its shape is the kind's; may be NULL */
   char *owned_reason;
 } Answer;
@@ -40,6 +41,8 @@ typedef struct Answer {
 /* Each takes over nothing; payload gets a reference. Transfer full. */
 Answer *answer_new(AnswerState state, GBytes *payload, unsigned ttl_seconds);
 Answer *answer_new_failed(const char *reason);
+/* `kept`, given again because no fresh answer came: `reason` says why. */
+Answer *answer_new_stale(const Answer *kept, const char *reason);
 Answer *answer_ref(Answer *answer);
 void answer_unref(Answer *answer); /* takes NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Answer, answer_unref)
@@ -67,15 +70,19 @@ struct Question {
   const char *key;       /* NUL-terminated and canonical: "4.3.2.127.zen.example.org A"; a stateful one holds the event id too */
   size_t key_length;
   guint hash;
+  const char *resource;  /* what is asked, for who tells of its failures: "zen.example.org"; what fails together has one name */
   gint64 asked_at;       /* monotonic ns, when it went to the backend; set by the scheduler */
   void *scheduler;       /* the scheduler's own */
 };
 
-/* Transfer full. `key` is copied. */
+/* Transfer full. `key` is copied. The resource is all that this backend_self answers, under the backend's name. */
 Question *question_new(const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key);
+/* For a backend_self that answers for several resources, which fail each on its own, and for one with a better name: "zen.example.org". It is copied. */
+Question *question_new_for(const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key, Slice resource);
 Question *question_ref(Question *question);
 void question_unref(Question *question); /* takes NULL */
 bool question_equal(const Question *a, const Question *b); /* backend, self, key */
+bool question_same_resource(const Question *a, const Question *b); /* backend, self, resource */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Question, question_unref)
 
 #endif

@@ -10,9 +10,12 @@
 #include <signal.h>
 
 #include "common/ask/answer_cache.h"
+#include "common/ask/breaker.h"
 #include "common/base/limits.h"
 
 enum { OVERDUE_CHECK_MS = 1000 };
+
+static const char deadline_reason[] = "no answer before the deadline";
 
 typedef struct Waiter {
   Question *question; /* the asker's own, equal to the pending one */
@@ -23,8 +26,16 @@ typedef struct Waiter {
 typedef struct Pending {
   GList link; /* in Scheduler.by_age; data is this */
   Question *question;
-  GArray *waiters; /* of Waiter */
+  GArray *waiters; /* of Waiter; none: a trial, or all have got a stale answer */
+  bool silent;     /* for LIMIT_SILENT_SECONDS */
 } Pending;
+
+/* What is handed out when the lock is free again. */
+typedef struct Delivery {
+  GArray *waiters; /* of Waiter */
+  Answer *answer;
+  Question *question; /* NULL, or the pending one: its backend may go with it, which must not be under the lock */
+} Delivery;
 
 typedef struct Job {
   void (*function)(void *data);
@@ -45,6 +56,8 @@ struct Scheduler {
   GQueue to_start;     /* of Question, with a reference */
   GQueue jobs;         /* of Job, on their callers' stacks */
   AnswerCache *cache;
+  Breakers *breakers;
+  SchedulerTell tell; /* may be NULL */
   SchedulerCounts counts;
   bool stopping;
 };
@@ -62,20 +75,27 @@ static gboolean same_pending(gconstpointer a, gconstpointer b) {
   return question_equal(first, second);
 }
 
+static void clear_waiter(void *item) {
+  Waiter *waiter = item;
+  question_unref(waiter->question);
+  answer_box_unref(waiter->box);
+}
+
+static GArray *waiters_new(void) {
+  GArray *waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
+  g_array_set_clear_func(waiters, clear_waiter);
+  return waiters;
+}
+
 static void pending_free(Pending *pending) {
-  for (guint i = 0; i < pending->waiters->len; i++) {
-    Waiter *waiter = &g_array_index(pending->waiters, Waiter, i);
-    question_unref(waiter->question);
-    answer_box_unref(waiter->box);
-  }
   g_array_unref(pending->waiters);
   question_unref(pending->question);
   g_free(pending);
 }
 
-static void add_waiter(Pending *pending, Question *question, AnswerBox *box) {
+static void add_waiter(GArray *waiters, Question *question, AnswerBox *box) {
   Waiter waiter = {question_ref(question), answer_box_ref(box)};
-  g_array_append_val(pending->waiters, waiter);
+  g_array_append_val(waiters, waiter);
 }
 
 /* With the lock. */
@@ -84,42 +104,182 @@ static void take_out(Scheduler *scheduler, Pending *pending) {
   g_queue_unlink(&scheduler->by_age, &pending->link);
 }
 
-/* Without the lock: fills the boxes. False when nobody listens any more. */
-static bool deliver(Pending *pending, Answer *answer) {
+static unsigned milliseconds_since(int64_t start, int64_t now) {
+  return now > start ? (unsigned)MIN((now - start) / NANOSECONDS_PER_MILLISECOND, INT32_MAX) : 0;
+}
+
+/* ---- Telling and handing out: without the lock ---- */
+
+static void tell(Scheduler *scheduler, SchedulerEvent event, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+static void tell(Scheduler *scheduler, SchedulerEvent event, const char *format, ...) {
+  uv_mutex_lock(&scheduler->lock);
+  SchedulerTell function = scheduler->tell;
+  uv_mutex_unlock(&scheduler->lock);
+  if (function) {
+    va_list arguments;
+    va_start(arguments, format);
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    function(event, text);
+  }
+}
+
+static void tell_stale(Scheduler *scheduler, const Question *question, const Answer *answer) {
+  if (answer->stale) {
+    tell(scheduler, SCHEDULER_STALE, "%s: \"%s\" is answered with what was known before: %s", question->resource, question->key,
+         answer->reason);
+  }
+}
+
+/* Fills the boxes. False when nobody listens any more. */
+static bool deliver(Scheduler *scheduler, const GArray *waiters, Answer *answer) {
   bool heard = false;
-  for (guint i = 0; i < pending->waiters->len; i++) {
-    Waiter *waiter = &g_array_index(pending->waiters, Waiter, i);
+  for (guint i = 0; i < waiters->len; i++) {
+    Waiter *waiter = &g_array_index(waiters, Waiter, i);
     heard = answer_box_is_open(waiter->box) || heard;
     answer_box_put(waiter->box, waiter->question, answer);
+  }
+  if (heard) {
+    tell_stale(scheduler, g_array_index(waiters, Waiter, 0).question, answer);
   }
   return heard;
 }
 
-static unsigned milliseconds_since(int64_t start, int64_t now) {
-  return now > start ? (unsigned)MIN((now - start) / NANOSECONDS_PER_MILLISECOND, INT32_MAX) : 0;
+static void clear_delivery(void *item) {
+  Delivery *delivery = item;
+  g_array_unref(delivery->waiters);
+  answer_unref(delivery->answer);
+  question_unref(delivery->question);
+}
+
+static GArray *deliveries_new(void) {
+  GArray *deliveries = g_array_new(FALSE, FALSE, sizeof(Delivery));
+  g_array_set_clear_func(deliveries, clear_delivery);
+  return deliveries;
+}
+
+/* Takes over the list. */
+static void deliver_all(Scheduler *scheduler, GArray *deliveries) {
+  for (guint i = 0; i < deliveries->len; i++) {
+    const Delivery *delivery = &g_array_index(deliveries, Delivery, i);
+    (void)deliver(scheduler, delivery->waiters, delivery->answer);
+  }
+  g_array_unref(deliveries);
+}
+
+/* ---- Failing: with the lock ---- */
+
+/* The kept answer to a question that would fail for this reason; NULL when there is none. Transfer full. */
+static Answer *stale_answer(Scheduler *scheduler, const Question *question, const char *reason, size_t askers, int64_t now) {
+  if (question->lookup_class == LOOKUP_STATEFUL) {
+    return NULL;
+  }
+  Answer *answer = answer_cache_find_stale(scheduler->cache, question, reason, now);
+  if (answer) {
+    answer->took_ms = question->scheduler ? milliseconds_since(question->asked_at, now) : 0;
+    scheduler->counts.stale += askers;
+  }
+  return answer;
+}
+
+/* What a question gets that fails for this reason. Transfer full. */
+static Answer *failed_or_stale(Scheduler *scheduler, const Question *question, const char *reason, size_t askers, int64_t now) {
+  Answer *answer = stale_answer(scheduler, question, reason, askers, now);
+  if (!answer) {
+    answer = answer_new_failed(reason);
+    answer->took_ms = question->scheduler ? milliseconds_since(question->asked_at, now) : 0;
+  }
+  return answer;
+}
+
+static Answer *resting_answer(Scheduler *scheduler, const Question *question, size_t askers, int64_t now) {
+  g_autofree char *reason = g_strdup_printf("%s: resting after %d failures", question->resource, (int)LIMIT_ROW_FAILURES);
+  Answer *answer = failed_or_stale(scheduler, question, reason, askers, now);
+  scheduler->counts.resting += answer->stale ? 0 : askers;
+  return answer;
+}
+
+/* What waits for a resource that rests waits no longer: it holds no slots, and costs nobody's deadline. */
+static void release_resting(Scheduler *scheduler, const Question *question, GArray *deliveries, int64_t now) {
+  for (GList *link = scheduler->by_age.head, *next; link; link = next) {
+    next = link->next;
+    Pending *pending = link->data;
+    if (pending->question->lookup_class == LOOKUP_STATEFUL || !question_same_resource(pending->question, question)) {
+      continue;
+    }
+    take_out(scheduler, pending);
+    Answer *answer = resting_answer(scheduler, pending->question, pending->waiters->len, now);
+    Delivery delivery = {g_array_ref(pending->waiters), answer, question_ref(pending->question)};
+    g_array_append_val(deliveries, delivery);
+    pending_free(pending);
+  }
+}
+
+/* True when the resource begins to rest now: then those who wait for it are released to `deliveries`. */
+static bool note_failure(Scheduler *scheduler, const Question *question, GArray *deliveries, int64_t now) {
+  if (breakers_note(scheduler->breakers, question, false, now) != BREAKER_OPENED) {
+    return false;
+  }
+  scheduler->counts.rests++;
+  release_resting(scheduler, question, deliveries, now);
+  return true;
+}
+
+static void tell_rests(Scheduler *scheduler, const Question *question, const char *reason) {
+  tell(scheduler, SCHEDULER_RESTS, "%s: %d look-ups in a row have failed, the last with \"%s\": it rests, with a trial every %d s",
+       question->resource, (int)LIMIT_ROW_FAILURES, reason, (int)LIMIT_TRIAL_SECONDS);
+}
+
+/* ---- Answers ---- */
+
+/* With the lock. What the waiters get in place of a failure, after it was kept: a good answer from before, stale or (an equal question was faster) fresh. Transfer full. */
+static Answer *better_than_failure(Scheduler *scheduler, const Question *question, Answer *failure, size_t askers, int64_t now) {
+  g_autoptr(Answer) kept = question->lookup_class == LOOKUP_STATEFUL ? NULL : answer_cache_find(scheduler->cache, question, now);
+  if (!kept || kept->state == ANSWER_FAILED) {
+    return answer_ref(failure);
+  }
+  if (kept->stale) {
+    kept->took_ms = failure->took_ms;
+    scheduler->counts.stale += askers;
+  }
+  return g_steal_pointer(&kept);
 }
 
 void question_answer(Question *question, Answer *answer) {
   Scheduler *scheduler = question->scheduler;
   g_assert(scheduler != NULL && answer->references == 1);
   int64_t now = clock_monotonic(scheduler->clock);
+  bool good = answer->state != ANSWER_FAILED, rests = false, well_again = false;
   answer->took_ms = milliseconds_since(question->asked_at, now);
+  GArray *released = deliveries_new();
   uv_mutex_lock(&scheduler->lock);
   if (question->lookup_class != LOOKUP_STATEFUL) {
-    unsigned seconds = answer->state == ANSWER_FAILED ? LIMIT_FAILURE_SECONDS : answer->ttl_seconds;
-    answer_cache_put(scheduler->cache, question, answer, seconds, now);
+    answer_cache_put(scheduler->cache, question, answer, good ? answer->ttl_seconds : LIMIT_FAILURE_SECONDS, now);
   }
-  scheduler->counts.failed += answer->state == ANSWER_FAILED;
+  scheduler->counts.failed += !good;
   Pending *pending = g_hash_table_lookup(scheduler->pending, question);
   if (pending) {
     take_out(scheduler, pending);
   }
+  size_t askers = pending ? pending->waiters->len : 0;
+  g_autoptr(Answer) given = good ? answer_ref(answer) : better_than_failure(scheduler, question, answer, askers, now);
+  if (good) {
+    well_again = breakers_note(scheduler->breakers, question, true, now) == BREAKER_CLOSED;
+  } else {
+    rests = note_failure(scheduler, question, released, now);
+  }
   uv_mutex_unlock(&scheduler->lock);
-  bool heard = pending && deliver(pending, answer);
-  if (!heard) {
+  if (!pending || !deliver(scheduler, pending->waiters, given)) {
     uv_mutex_lock(&scheduler->lock);
     scheduler->counts.late++;
     uv_mutex_unlock(&scheduler->lock);
+  }
+  deliver_all(scheduler, released);
+  if (rests) {
+    tell_rests(scheduler, question, answer->reason);
+  } else if (well_again) {
+    tell(scheduler, SCHEDULER_WELL_AGAIN, "%s: answers again", question->resource);
   }
   if (pending) {
     pending_free(pending);
@@ -127,8 +287,53 @@ void question_answer(Question *question, Answer *answer) {
   answer_unref(answer);
 }
 
-/* Takes out the oldest pending question, if it is older than allowed. */
-static Pending *take_overdue(Scheduler *scheduler, int64_t now) {
+/* With the lock: the waiters of a question that is silent get the stale answer, if there is one; nobody waits for it then. */
+static void answer_silent(Scheduler *scheduler, Pending *pending, GArray *deliveries, const char *reason, int64_t now) {
+  Answer *answer = pending->waiters->len > 0 ? stale_answer(scheduler, pending->question, reason, pending->waiters->len, now) : NULL;
+  if (answer) {
+    Delivery delivery = {pending->waiters, answer, NULL};
+    g_array_append_val(deliveries, delivery);
+    pending->waiters = waiters_new();
+  }
+}
+
+/* Silence is a failure of what is asked: the questions that are silent from now on. The resources that rest now are added to `rest`, each with a reference. */
+static GArray *note_silent(Scheduler *scheduler, const char *reason, GPtrArray *rest, int64_t now) {
+  GArray *deliveries = deliveries_new();
+  uv_mutex_lock(&scheduler->lock);
+  for (GList *link = scheduler->by_age.head; link;) {
+    Pending *pending = link->data;
+    if (now - pending->question->asked_at < LIMIT_SILENT_SECONDS * NANOSECONDS_PER_SECOND) {
+      break;
+    }
+    link = link->next;
+    if (pending->silent) {
+      continue;
+    }
+    pending->silent = true;
+    answer_silent(scheduler, pending, deliveries, reason, now);
+    g_autoptr(Question) question = question_ref(pending->question);
+    if (note_failure(scheduler, question, deliveries, now)) {
+      g_ptr_array_add(rest, g_steal_pointer(&question));
+      link = scheduler->by_age.head; /* some are gone */
+    }
+  }
+  uv_mutex_unlock(&scheduler->lock);
+  return deliveries;
+}
+
+static void answer_for_silent(Scheduler *scheduler) {
+  char reason[64];
+  (void)g_snprintf(reason, sizeof reason, "no answer within %d s", (int)LIMIT_SILENT_SECONDS);
+  g_autoptr(GPtrArray) rest = g_ptr_array_new_with_free_func((GDestroyNotify)question_unref);
+  deliver_all(scheduler, note_silent(scheduler, reason, rest, clock_monotonic(scheduler->clock)));
+  for (guint i = 0; i < rest->len; i++) {
+    tell_rests(scheduler, rest->pdata[i], reason);
+  }
+}
+
+/* Takes out the oldest pending question, if it is older than allowed, and keeps its failure. */
+static Pending *take_overdue(Scheduler *scheduler, Answer *failure, Answer **given, int64_t now) {
   uv_mutex_lock(&scheduler->lock);
   Pending *oldest = scheduler->by_age.head ? scheduler->by_age.head->data : NULL;
   if (oldest && now - oldest->question->asked_at < LIMIT_LOOKUP_SECONDS * NANOSECONDS_PER_SECOND) {
@@ -137,6 +342,11 @@ static Pending *take_overdue(Scheduler *scheduler, int64_t now) {
   if (oldest) {
     take_out(scheduler, oldest);
     scheduler->counts.failed++;
+    failure->took_ms = milliseconds_since(oldest->question->asked_at, now);
+    if (oldest->question->lookup_class != LOOKUP_STATEFUL) {
+      answer_cache_put(scheduler->cache, oldest->question, failure, LIMIT_FAILURE_SECONDS, now);
+    }
+    *given = better_than_failure(scheduler, oldest->question, failure, oldest->waiters->len, now);
   }
   uv_mutex_unlock(&scheduler->lock);
   return oldest;
@@ -144,23 +354,23 @@ static Pending *take_overdue(Scheduler *scheduler, int64_t now) {
 
 static void fail_overdue(Scheduler *scheduler) {
   int64_t now = clock_monotonic(scheduler->clock);
-  for (Pending *pending; (pending = take_overdue(scheduler, now));) {
-    char reason[64];
-    (void)g_snprintf(reason, sizeof reason, "no answer within %d s", (int)LIMIT_LOOKUP_SECONDS);
-    g_autoptr(Answer) answer = answer_new_failed(reason);
-    answer->took_ms = milliseconds_since(pending->question->asked_at, now);
-    if (pending->question->lookup_class != LOOKUP_STATEFUL) {
-      uv_mutex_lock(&scheduler->lock);
-      answer_cache_put(scheduler->cache, pending->question, answer, LIMIT_FAILURE_SECONDS, now);
-      uv_mutex_unlock(&scheduler->lock);
+  char reason[64];
+  (void)g_snprintf(reason, sizeof reason, "no answer within %d s", (int)LIMIT_LOOKUP_SECONDS);
+  for (;;) {
+    g_autoptr(Answer) failure = answer_new_failed(reason);
+    g_autoptr(Answer) given = NULL;
+    Pending *pending = take_overdue(scheduler, failure, &given, now);
+    if (!pending) {
+      return;
     }
-    (void)deliver(pending, answer);
+    (void)deliver(scheduler, pending->waiters, given);
     pending_free(pending);
   }
 }
 
 static void on_overdue_timer(uv_timer_t *timer) {
   Scheduler *scheduler = timer->data;
+  answer_for_silent(scheduler);
   fail_overdue(scheduler);
   uv_mutex_lock(&scheduler->lock);
   bool idle = scheduler->by_age.length == 0;
@@ -216,7 +426,7 @@ static void fail_all(Scheduler *scheduler) {
       return;
     }
     g_autoptr(Answer) answer = answer_new_failed("stopping");
-    (void)deliver(pending, answer);
+    (void)deliver(scheduler, pending->waiters, answer);
     pending_free(pending);
   }
 }
@@ -233,6 +443,7 @@ static void on_wake(uv_async_t *wake) {
     uv_stop(&scheduler->loop);
     return;
   }
+  answer_for_silent(scheduler);
   fail_overdue(scheduler);
   start_questions(scheduler);
   run_jobs(scheduler);
@@ -286,6 +497,7 @@ static void release(Scheduler *scheduler) {
   g_queue_clear_full(&scheduler->to_start, (GDestroyNotify)question_unref);
   g_hash_table_unref(scheduler->pending);
   answer_cache_free(scheduler->cache);
+  breakers_free(scheduler->breakers);
   uv_cond_destroy(&scheduler->job_done);
   uv_mutex_destroy(&scheduler->lock);
   g_free(scheduler);
@@ -302,6 +514,7 @@ Scheduler *scheduler_new_with_clock(Clock *clock, GError **error) {
   g_queue_init(&scheduler->to_start);
   g_queue_init(&scheduler->jobs);
   scheduler->cache = answer_cache_new(LIMIT_CACHE_ENTRIES, LIMIT_CACHE_BYTES);
+  scheduler->breakers = breakers_new();
   int failure = open_loop(scheduler);
   if (failure) {
     g_set_error(error, g_quark_from_static_string("mailreeve-scheduler"), failure, "cannot start the look-up thread: %s",
@@ -328,6 +541,12 @@ void scheduler_free(Scheduler *scheduler) {
   release(scheduler);
 }
 
+void scheduler_set_tell(Scheduler *scheduler, SchedulerTell function) {
+  uv_mutex_lock(&scheduler->lock);
+  scheduler->tell = function;
+  uv_mutex_unlock(&scheduler->lock);
+}
+
 uv_loop_t *scheduler_loop(Scheduler *scheduler) {
   return &scheduler->loop;
 }
@@ -349,45 +568,76 @@ void scheduler_run_on_thread(Scheduler *scheduler, void (*function)(void *data),
   uv_mutex_unlock(&scheduler->lock);
 }
 
-/* With the lock: a new pending question, on its way to the backend. */
+/* ---- Asking ---- */
+
+/* With the lock: a new pending question, on its way to the backend. No box: nobody waits for it. */
 static void add_pending(Scheduler *scheduler, Question *question, AnswerBox *box, int64_t now) {
   Pending *pending = g_new0(Pending, 1);
   pending->link.data = pending;
   /* The backend sees a question of its own: the asker may ask the same object again, when this one is overdue or stateful. */
-  pending->question =
-      question_new(question->backend, question->backend_self, question->lookup_class, slice_make(question->key, question->key_length));
+  pending->question = question_new_for(question->backend, question->backend_self, question->lookup_class,
+                                       slice_make(question->key, question->key_length), slice_from(question->resource));
   pending->question->asked_at = now;
   pending->question->scheduler = scheduler;
-  pending->waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
-  add_waiter(pending, question, box);
+  pending->waiters = waiters_new();
+  if (box) {
+    add_waiter(pending->waiters, question, box);
+  }
   g_hash_table_insert(scheduler->pending, pending->question, pending);
   g_queue_push_tail_link(&scheduler->by_age, &pending->link);
   g_queue_push_tail(&scheduler->to_start, question_ref(pending->question));
   (void)uv_async_send(&scheduler->wake);
 }
 
+/* With the lock: what rests answers at once, and a trial goes out behind it. NULL: ask. */
+static Answer *answer_of_resting(Scheduler *scheduler, Question *question, const Pending *equal, int64_t now) {
+  BreakerState state = breakers_ask(scheduler->breakers, question, now);
+  if (state == BREAKER_WELL || (state == BREAKER_TRIAL && question->lookup_class == LOOKUP_STATEFUL)) {
+    return NULL;
+  }
+  if (state == BREAKER_TRIAL && !equal) {
+    add_pending(scheduler, question, NULL, now);
+  }
+  return resting_answer(scheduler, question, 1, now);
+}
+
+/* With the lock: a kept answer; transfer full, or NULL. */
+static Answer *kept_answer(Scheduler *scheduler, const Question *question, int64_t now) {
+  Answer *kept = answer_cache_find(scheduler->cache, question, now);
+  if (kept && kept->stale) {
+    scheduler->counts.stale++;
+  } else if (kept) {
+    scheduler->counts.cached++;
+  }
+  return kept;
+}
+
 /* With the lock: an answer that can be given at once (transfer full), or NULL when the box will get it later. */
 static Answer *answer_or_enqueue(Scheduler *scheduler, Question *question, AnswerBox *box, int64_t now) {
+  bool pure = question->lookup_class != LOOKUP_STATEFUL;
   scheduler->counts.asked++;
   if (scheduler->stopping) {
     return answer_new_failed("stopping");
   }
-  if (question->lookup_class != LOOKUP_STATEFUL) {
-    Answer *kept = answer_cache_find(scheduler->cache, question, now);
-    if (kept) {
-      scheduler->counts.cached++;
-      return kept;
-    }
-    Pending *equal = g_hash_table_lookup(scheduler->pending, question);
-    if (equal) {
-      scheduler->counts.joined++;
-      add_waiter(equal, question, box);
-      return NULL;
-    }
+  Answer *answer = pure ? kept_answer(scheduler, question, now) : NULL;
+  Pending *equal = pure && !answer ? g_hash_table_lookup(scheduler->pending, question) : NULL;
+  if (!answer) {
+    answer = answer_of_resting(scheduler, question, equal, now);
+  }
+  if (!answer && equal && equal->silent) {
+    answer = stale_answer(scheduler, question, "no answer so far", 1, now);
+  }
+  if (answer) {
+    return answer;
+  }
+  if (equal) {
+    scheduler->counts.joined++;
+    add_waiter(equal->waiters, question, box);
+    return NULL;
   }
   if (scheduler->by_age.length >= LIMIT_PENDING_LOOKUPS) {
     scheduler->counts.refused++;
-    return answer_new_failed("too many look-ups are pending");
+    return failed_or_stale(scheduler, question, "too many look-ups are pending", 1, now);
   }
   add_pending(scheduler, question, box, now);
   return NULL;
@@ -399,7 +649,52 @@ void scheduler_ask(Scheduler *scheduler, Question *question, AnswerBox *box) {
   uv_mutex_unlock(&scheduler->lock);
   if (answer) {
     answer_box_put(box, question, answer);
+    tell_stale(scheduler, question, answer);
   }
+}
+
+/* With the lock: those of the waiters that fill this box get the stale answer, if there is one. */
+static void hurry_waiters(Scheduler *scheduler, Pending *pending, const AnswerBox *box, GArray *deliveries, int64_t now) {
+  for (guint i = pending->waiters->len; i > 0; i--) {
+    const Waiter *waiter = &g_array_index(pending->waiters, Waiter, i - 1);
+    Answer *answer = waiter->box == box ? stale_answer(scheduler, pending->question, deadline_reason, 1, now) : NULL;
+    if (answer) {
+      Delivery delivery = {waiters_new(), answer, NULL};
+      add_waiter(delivery.waiters, waiter->question, waiter->box);
+      g_array_append_val(deliveries, delivery);
+      (void)g_array_remove_index_fast(pending->waiters, i - 1);
+    }
+  }
+}
+
+void scheduler_hurry(Scheduler *scheduler, AnswerBox *box) {
+  GArray *deliveries = deliveries_new();
+  uv_mutex_lock(&scheduler->lock);
+  int64_t now = clock_monotonic(scheduler->clock);
+  for (GList *link = scheduler->by_age.head; link; link = link->next) {
+    hurry_waiters(scheduler, link->data, box, deliveries, now);
+  }
+  uv_mutex_unlock(&scheduler->lock);
+  deliver_all(scheduler, deliveries);
+}
+
+bool scheduler_ask_kept(Scheduler *scheduler, Question *question, AnswerBox *box) {
+  if (question->lookup_class == LOOKUP_STATEFUL) {
+    return false;
+  }
+  uv_mutex_lock(&scheduler->lock);
+  int64_t now = clock_monotonic(scheduler->clock);
+  g_autoptr(Answer) answer = kept_answer(scheduler, question, now);
+  if (!answer) {
+    answer = stale_answer(scheduler, question, deadline_reason, 1, now);
+  }
+  scheduler->counts.asked += answer != NULL;
+  uv_mutex_unlock(&scheduler->lock);
+  if (answer) {
+    answer_box_put(box, question, answer);
+    tell_stale(scheduler, question, answer);
+  }
+  return answer != NULL;
 }
 
 SchedulerCounts scheduler_counts(Scheduler *scheduler) {

@@ -4,7 +4,11 @@
  * One scheduler a process, with one look-up thread and its own libuv loop, on which all backends run. It joins equal questions
  * in flight, keeps answers for their time to live (positive and negative; failures for a few seconds so that a dead server is not asked for each mail),
  * and bounds what is pending (LIMIT_PENDING_LOOKUPS: a further question fails at once with "too many look-ups are pending").
- * The deadline is the asker's: it closes or stops listening to its box; the answer then still fills the cache. A stateful question is never joined or cached.
+ * What fails again and again rests (breaker.h): its questions fail at once with "zen.example.org: resting after 10 failures", but for a trial each LIMIT_TRIAL_SECONDS, which goes
+ * out while its asker gets that answer too; a stateful trial is waited for. A good answer whose time is over is kept for LIMIT_STALE_SECONDS
+ * more and given, as stale, where the question would fail: by its backend, by rest, by the cap, or by silence for LIMIT_SILENT_SECONDS.
+ * The deadline is the asker's: it takes what is kept (scheduler_hurry, scheduler_ask_kept), then closes or stops listening to its box; the answer then still
+ * fills the cache. A stateful question is never joined, cached or answered with a kept answer.
  * Behind the askers' deadlines stands one of its own (LIMIT_LOOKUP_SECONDS): a backend that has not answered by then holds no pending slot any longer, those who still wait get
  * ANSWER_FAILED "no answer within 30 s"; if it answers later, that still fills the cache.
  *
@@ -41,15 +45,27 @@ void answer_box_put(AnswerBox *box, Question *question, Answer *answer);
 typedef struct Scheduler Scheduler;
 
 typedef struct SchedulerCounts {
-  uint64_t asked;    /* calls of scheduler_ask; each is cached, joined, refused or goes to its backend */
+  uint64_t asked;    /* calls of scheduler_ask; each is cached, joined, stale, resting, refused or goes to its backend (a trial: resting or stale, too) */
   uint64_t cached;   /* answered from the cache */
+  uint64_t stale;    /* answers given whose time was over */
   uint64_t joined;   /* joined to an equal question in flight */
   uint64_t failed;   /* answers of backends that were failures, and those that never came in time */
   uint64_t late;     /* answers that came when nobody was listening any more */
   uint64_t refused;  /* too many were pending */
+  uint64_t resting;  /* failed because what they ask rests */
+  uint64_t rests;    /* times that something began to rest */
   uint64_t pending;  /* at the backends now */
   uint64_t entries;  /* in the cache now */
 } SchedulerCounts;
+
+typedef enum SchedulerEvent {
+  SCHEDULER_RESTS,      /* told once when it begins */
+  SCHEDULER_WELL_AGAIN, /* and once when it ends */
+  SCHEDULER_STALE,      /* told for each stale answer */
+} SchedulerEvent;
+
+/* For the log; any thread. `text` is the whole sentence. Must not block or call the scheduler. */
+typedef void (*SchedulerTell)(SchedulerEvent event, const char *text);
 
 /* Starts the look-up thread (all signals blocked in it) on the system's clock. */
 Scheduler *scheduler_new(GError **error);
@@ -60,6 +76,8 @@ Scheduler *scheduler_new(GError **error);
 Scheduler *scheduler_new_with_clock(Clock *clock, GError **error);
 /* Stops the thread, drops what is pending (boxes get ANSWER_FAILED "stopping"). Backends must be gone from the loop. Takes NULL. */
 void scheduler_free(Scheduler *scheduler);
+/* NULL, as at first: nobody is told. */
+void scheduler_set_tell(Scheduler *scheduler, SchedulerTell tell);
 /* The loop of the look-up thread; only for backends, from scheduler_run_on_thread or their start(). */
 uv_loop_t *scheduler_loop(Scheduler *scheduler);
 /*
@@ -69,6 +87,12 @@ uv_loop_t *scheduler_loop(Scheduler *scheduler);
 void scheduler_run_on_thread(Scheduler *scheduler, void (*function)(void *data), void *data);
 /* Any thread. The answer comes to the box, perhaps before this returns. */
 void scheduler_ask(Scheduler *scheduler, Question *question, AnswerBox *box);
+/*
+ * The asker's deadline has struck. Of the questions that this box waits for, those with a kept answer get it now, as stale. It may let the asker go on to further questions, which
+ * scheduler_ask_kept answers from what is kept, fresh or stale, at once, or not at all (false).
+ */
+void scheduler_hurry(Scheduler *scheduler, AnswerBox *box);
+bool scheduler_ask_kept(Scheduler *scheduler, Question *question, AnswerBox *box);
 /*
  * Look-up thread, or a thread of a backend's own while the scheduler is there: backends end each question with this, once. Takes over `answer`, whose only reference it must be. The question is borrowed: a backend that answers after
  * its start() has returned holds a reference of its own.

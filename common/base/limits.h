@@ -71,6 +71,11 @@ enum {
   LIMIT_SQLITE_SECONDS = 10,        /* for which the answer of a database is kept */
   LIMIT_SQLITE_BUSY_MS = 2000,      /* how long a question waits for a program that writes the database */
   LIMIT_FAILURE_SECONDS = 5,        /* for which a failed look-up is not asked again */
+  LIMIT_STALE_SECONDS = 3600,       /* an answer whose time is over is kept so long, for when no fresh one comes */
+  LIMIT_SILENT_SECONDS = 3,         /* a look-up without an answer for so long counts as one that failed */
+  LIMIT_ROW_FAILURES = 10,          /* different look-ups of one list or table that fail in a row; then it rests */
+  LIMIT_ROW_SECONDS = 60,           /* all of them within this time */
+  LIMIT_TRIAL_SECONDS = 10,         /* what rests is tried with one look-up so often */
   LIMIT_INSTANCES = 65536,          /* messages that the policy door remembers */
   LIMIT_INSTANCE_SECONDS = 3600,
   LIMIT_INSTANCE_RECIPIENTS = 1000,           /* of one message that are remembered; Postfix's smtpd_recipient_limit */

@@ -114,14 +114,23 @@ static void take_answers(AnswerBox *box, const Waiting *waiting) {
 static void settle_real(Answerer *answerer, const Waiting *waiting) {
   g_autoptr(AnswerBox) box = answer_box_new(NULL, NULL);
   gint64 until = g_get_monotonic_time() + (gint64)LIMIT_DEADLINE_MS * 1000;
+  bool late = false;
   while (waiting->run(waiting->self) == EVALUATION_WAITS) {
     size_t count;
     Question *const *wanted = waiting->wanted(waiting->self, &count);
     for (size_t i = 0; i < count; i++) {
-      scheduler_ask(answerer->scheduler, wanted[i], box);
+      if (late) {
+        (void)scheduler_ask_kept(answerer->scheduler, wanted[i], box);
+      } else {
+        scheduler_ask(answerer->scheduler, wanted[i], box);
+      }
     }
-    if (!answer_box_wait(box, until)) {
+    bool answered = answer_box_wait(box, until);
+    if (!answered && late) {
       waiting->expire(waiting->self, deadline_reason);
+    } else if (!answered) {
+      late = true;
+      scheduler_hurry(answerer->scheduler, box);
     }
     take_answers(box, waiting);
   }

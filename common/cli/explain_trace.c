@@ -252,10 +252,11 @@ static void on_lookup(Trace *trace, const ResourceUse *use, const Value *keys, c
                       const ResourceAnswer *result) {
   Recorder *recorder = (Recorder *)trace;
   json_t *json =
-      json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "lookup", listing_json_text(slice_to_string(recorder->arena, use->label)), "key",
+      json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "lookup", listing_json_text(slice_to_string(recorder->arena, use->label)), "key",
                 listing_json_text(keys_words(recorder->arena, use, keys)), "answer",
                 listing_json_text(result_words(recorder->arena, result)), "question", listing_json_text(question ? question->key : NULL),
-                "took_ms", answer ? json_integer(answer->took_ms) : json_null(), "from_cache", json_boolean(answer && answer->from_cache));
+                "took_ms", answer ? json_integer(answer->took_ms) : json_null(), "from_cache", json_boolean(answer && answer->from_cache),
+                "stale", answer && answer->stale ? listing_json_text(answer->reason) : json_null());
   (void)json_array_append_new(recorder->lookups, json);
 }
 
@@ -327,8 +328,12 @@ static void print_lookup(GString *out, const json_t *lookup, int indent) {
   g_string_append_printf(out, "%*s%s, asked for %s: %s", indent, "", text_of(lookup, "lookup"), text_of(lookup, "key"),
                          text_of(lookup, "answer"));
   if (json_is_integer(took)) {
-    g_string_append_printf(out, " (%s, %d ms%s)", text_of(lookup, "question"), (int)json_integer_value(took),
+    g_string_append_printf(out, " (%s, %d ms%s", text_of(lookup, "question"), (int)json_integer_value(took),
                            json_is_true(json_object_get(lookup, "from_cache")) ? ", kept from before" : "");
+    if (json_is_string(json_object_get(lookup, "stale"))) {
+      g_string_append_printf(out, ", stale: %s", text_of(lookup, "stale"));
+    }
+    g_string_append_c(out, ')');
   }
   g_string_append_c(out, '\n');
 }

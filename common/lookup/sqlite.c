@@ -137,7 +137,9 @@ static Question *ask(Resource *resource, const Value *keys, Arena *arena) {
       add_part(&writing, shape->parts[i], &keys[i], arena, add_first, true);
     }
   }
-  return writing.possible ? question_new(&sqlite_pool_backend, table->pool, LOOKUP_AHEAD, slice_make(key->str, key->len)) : NULL;
+  return writing.possible
+             ? question_new_for(&sqlite_pool_backend, table->pool, LOOKUP_AHEAD, slice_make(key->str, key->len), slice_from(table->title))
+             : NULL;
 }
 
 static void read_answer(Resource *resource, const Value *keys, const Answer *raw, Arena *arena, ResourceAnswer *answer) {

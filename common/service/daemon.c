@@ -114,6 +114,14 @@ static void take_ruleset(Daemon *daemon, Ruleset *ruleset) {
   (void)pthread_mutex_unlock(&daemon->lock);
 }
 
+static void log_lookups(const Daemon *daemon) {
+  SchedulerCounts counts = scheduler_counts(daemon->scheduler);
+  log_info("look-ups: %" G_GUINT64_FORMAT " asked, %" G_GUINT64_FORMAT " from the cache, %" G_GUINT64_FORMAT " joined, %" G_GUINT64_FORMAT
+           " failed, %" G_GUINT64_FORMAT " late, %" G_GUINT64_FORMAT " stale, %" G_GUINT64_FORMAT " resting, %" G_GUINT64_FORMAT " refused",
+           (guint64)counts.asked, (guint64)counts.cached, (guint64)counts.joined, (guint64)counts.failed, (guint64)counts.late,
+           (guint64)counts.stale, (guint64)counts.resting, (guint64)counts.refused);
+}
+
 /* Configuration and rules come into force together, or neither does. */
 static void reload(Daemon *daemon) {
   notify_systemd("RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT "\nSTATUS=Reloading", g_get_monotonic_time());
@@ -136,6 +144,7 @@ static void reload(Daemon *daemon) {
   take_config(daemon, g_steal_pointer(&config));
   take_ruleset(daemon, ruleset);
   log_info("reloaded: %zu rules from %s", rules, daemon_config(daemon)->rules_path);
+  log_lookups(daemon);
   notify_systemd("READY=1\nSTATUS=Serving %zu rules", rules);
 }
 
@@ -280,12 +289,27 @@ static bool start_outside(Daemon *daemon, bool serve, GError **error) {
   return privileges_drop(&daemon->identity, error) && (daemon->config->foreground || !serve || chdir("/") == 0);
 }
 
+static void tell_scheduler(SchedulerEvent event, const char *text) {
+  switch (event) {
+    case SCHEDULER_RESTS:
+      log_warning("%s", text);
+      break;
+    case SCHEDULER_WELL_AGAIN:
+      log_info("%s", text);
+      break;
+    case SCHEDULER_STALE:
+      log_limited("stale answer", "%s", text);
+      break;
+  }
+}
+
 /* Resolver, registry, rules, threads: all that only needs what everybody may do. */
 static bool start_inside(Daemon *daemon, GError **error) {
   daemon->scheduler = scheduler_new(error);
   if (daemon->scheduler == NULL) {
     return false;
   }
+  scheduler_set_tell(daemon->scheduler, tell_scheduler);
   daemon->resolver = dns_resolver_new(daemon->scheduler, daemon->config->resolver, error);
   if (daemon->resolver == NULL) {
     return false;
@@ -451,6 +475,12 @@ void daemon_stopping(Daemon *daemon) {
 
 void daemon_stop(Daemon *daemon) {
   helper_stop(daemon);
+  if (daemon->scheduler != NULL) {
+    scheduler_set_tell(daemon->scheduler, NULL); /* what fails because we stop is no news */
+    if (scheduler_counts(daemon->scheduler).asked > 0) {
+      log_lookups(daemon);
+    }
+  }
   for (guint i = 0; i < daemon->retired->len; i++) {
     ruleset_unref(daemon->retired->pdata[i]);
   }

@@ -5,6 +5,7 @@ Everything that is started is ended by its own process object. Waiting has no sl
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,7 @@ class DnsServer:
         self.folder = tempfile.TemporaryDirectory()
         self.log = os.path.join(self.folder.name, "log")
         zone_file = os.path.join(self.folder.name, "zone")
+        self.zone_file = zone_file
         with open(zone_file, "w", encoding="utf-8") as file:
             file.write(zone)
         command = [sys.executable, os.path.join(HERE, "slow_dns.py"), "--zone", zone_file, "--log", self.log, "--end-with-stdin", *arguments]
@@ -55,6 +57,12 @@ class DnsServer:
         """Each line of the log without its time, in order."""
         with open(self.log, encoding="utf-8") as file:
             return [line.split(None, 1)[1].strip() for line in file if line.endswith("\n")]
+
+    def zone(self, text):
+        """Another zone from now on. A question behind it may still find the old one, so the caller waits for what it wants to see."""
+        with open(self.zone_file, "w", encoding="utf-8") as file:
+            file.write(text)
+        self.process.send_signal(signal.SIGHUP)
 
     def count(self, start):
         return sum(1 for event in self.events() if event == start or event.startswith(start + " "))

@@ -4,11 +4,12 @@
  *     resolver_probe ADDRESS@PORT
  *
  *     ask NAME TYPE              asks and goes on; when the answer comes it prints
- *                                "answer NAME TYPE found|not-found|failed ttl=N cached=0|1 [RECORD ...|REASON]"
+ *                                "answer NAME TYPE found|not-found|failed ttl=N cached=0|1|stale=1 [RECORD ...|REASON]"
  *     list ZONE CODES KEY        asks a DNS list (CODES "-": none; KEY an address or a domain), waits, and prints "listed CODE ZONE TEXT", "not listed" or
  *                                "failed REASON"
  *     drop                       nobody waits any more for what was asked; prints "dropped"
- *     counts                     prints "counts asked=N cached=N joined=N failed=N late=N refused=N pending=N entries=N"
+ *     counts                     prints "counts asked=N cached=N joined=N failed=N late=N refused=N
+ *                                stale=N resting=N rests=N pending=N entries=N"
  *
  * At the end of its input it stops everything, whatever is still out, and prints "stopped".
  */
@@ -46,7 +47,8 @@ static void print_records(const Question *question, GBytes *payload) {
 static void print_answer(const Question *question, const Answer *answer) {
   static const char *const states[] = {[ANSWER_FOUND] = "found", [ANSWER_NOT_FOUND] = "not-found", [ANSWER_FAILED] = "failed"};
   flockfile(stdout);
-  printf("answer %s %s ttl=%u cached=%d", question->key, states[answer->state], answer->ttl_seconds, answer->from_cache);
+  printf("answer %s %s ttl=%u %s=%d", question->key, states[answer->state], answer->ttl_seconds, answer->stale ? "stale" : "cached",
+         answer->from_cache);
   if (answer->state == ANSWER_FOUND) {
     print_records(question, answer->payload);
   } else if (answer->state == ANSWER_FAILED) {
@@ -160,8 +162,9 @@ static void command_counts(Probe *probe, char **words) {
   (void)words;
   SchedulerCounts counts = scheduler_counts(probe->scheduler);
   printf("counts asked=%" PRIu64 " cached=%" PRIu64 " joined=%" PRIu64 " failed=%" PRIu64 " late=%" PRIu64 " refused=%" PRIu64
-         " pending=%" PRIu64 " entries=%" PRIu64 "\n",
-         counts.asked, counts.cached, counts.joined, counts.failed, counts.late, counts.refused, counts.pending, counts.entries);
+         " stale=%" PRIu64 " resting=%" PRIu64 " rests=%" PRIu64 " pending=%" PRIu64 " entries=%" PRIu64 "\n",
+         counts.asked, counts.cached, counts.joined, counts.failed, counts.late, counts.refused, counts.stale, counts.resting, counts.rests,
+         counts.pending, counts.entries);
   (void)fflush(stdout);
 }
 

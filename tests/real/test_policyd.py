@@ -397,6 +397,41 @@ def resolver_that_answers_late():
         same(dns.count("query 1.2.0.192.zen.test A"), 1)
 
 
+def resolver_that_is_dead():
+    zone = "1.2.0.192.zen.test A 127.0.0.2 ttl=2\n*.zen.test SILENT\n"
+    with DnsServer(zone) as dns, Policyd(LISTS, "deadline = 1s", resolver=dns.address) as daemon:
+        with daemon.client() as client:
+            same(client.ask(client_address="192.0.2.1", instance="12.1"), "550 5.7.1 listed: 127.0.0.2")
+            dns.zone("*.zen.test SILENT\n")
+            # Its time is over, and nobody answers any more: at the deadline what was known counts.
+            end = time.monotonic() + PATIENCE
+            while not daemon.count("is answered with what was known before: no answer before the deadline"):
+                check(time.monotonic() < end, "no stale answer")
+                same(client.ask(client_address="192.0.2.1", instance=f"12.{time.monotonic()}"), "550 5.7.1 listed: 127.0.0.2")
+        others = [daemon.client() for _ in range(50)]
+        for number, other in enumerate(others):
+            other.send(request(client_address=f"198.51.100.{number}", instance=f"13.{number}"))
+        for other in others:
+            check(other.answer().startswith("451 4.3.0 "), "not a tempfail")
+        daemon.wait_for("zen.test: 10 look-ups in a row have failed")
+        # Now it costs nobody a deadline: each of these would take a second.
+        with daemon.client() as client:
+            for number in range(30):
+                check(client.ask(client_address=f"203.0.113.{number}", instance=f"14.{number}").startswith("451 4.3.0 "), "not a tempfail")
+            same(client.ask(client_address="192.0.2.1", instance="15.1"), "550 5.7.1 listed: 127.0.0.2")
+        same(daemon.count("10 look-ups in a row have failed"), 1)
+        check(daemon.count("zen.test: resting after 10 failures") > 0, "the reason is not told")
+        check(dns.count("query") < 300, "it is asked while it rests")
+        for other in others:
+            other.close()
+        dns.zone("*.zen.test A 127.0.0.3\n")
+        with daemon.client() as client:
+            end = time.monotonic() + PATIENCE
+            while client.ask(client_address="203.0.113.200", instance=f"16.{time.monotonic()}") != "550 5.7.1 listed: 127.0.0.3":
+                check(time.monotonic() < end, "it never answers again")
+        daemon.wait_for("zen.test: answers again")
+
+
 def many_wait_at_once():
     with DnsServer("*.zen.test A 127.0.0.2 delay=300\n") as dns, Policyd(LISTS, resolver=dns.address) as daemon:
         clients = [daemon.client() for _ in range(200)]
@@ -590,6 +625,7 @@ if __name__ == "__main__":
             tables_are_read_again,
             resolver_that_never_answers,
             resolver_that_answers_late,
+            resolver_that_is_dead,
             many_wait_at_once,
             delays,
             stop_under_load,

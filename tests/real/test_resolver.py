@@ -165,6 +165,43 @@ def a_late_answer_fills_the_cache():
         check(probe.ask("later.test")[2:] == (True, "127.0.0.7"), "the late answer was kept")
 
 
+def a_dead_zone_rests_and_shuts_no_other():
+    with DnsServer(ZONE + "*.gone.test SILENT\n*.bad.test SERVFAIL\n") as server, Probe(server.address) as probe:
+        # A zone that fails: asked as lists are, ten different names, then no more. The names of other zones go on.
+        for number in range(10):
+            got = probe.say(f"list bad.test - 192.0.2.{number}")
+            check(got == "failed SERVFAIL", f"bad.test {number}: {got}")
+        asked = server.count("query 10.2.0.192.bad.test A")
+        check(probe.say("list bad.test - 192.0.2.10") == "failed bad.test: resting after 10 failures", "bad.test does not rest")
+        check(server.count("query 10.2.0.192.bad.test A") == asked, "it was asked while it rests")
+        check(probe.say("list list.test - 192.0.2.2").startswith("listed 127.0.0.4"), "the list beside it is shut")
+        check(probe.counts()["rests"] == 1, "counted once")
+
+
+def a_silent_zone_rests_after_some_seconds():
+    with DnsServer(ZONE + "*.gone.test SILENT\n") as server, Probe(server.address) as probe:
+        probe.send(*[f"ask n{number}.gone.test A" for number in range(50)])
+        lines = [probe.line() for _ in range(50)]
+        check(all(line.endswith("dns: resting after 10 failures") for line in lines), f"{lines[0]}")
+        counts = probe.counts()
+        check(counts["pending"] == 0 and counts["resting"] == 50 and counts["rests"] == 1, f"{counts}")
+
+
+def a_stale_answer_stands_in():
+    with DnsServer(ZONE) as server, Probe(server.address) as probe:
+        check(probe.ask("short.test")[:3] == ("found", 1, False), "ttl of one second")
+        server.zone(ZONE.replace("short.test        A      127.0.0.2 ttl=1", "short.test SERVFAIL"))
+        pauses, line = 0, ""
+        while "stale=1" not in line:
+            pauses += 1
+            check(pauses < 100, f"no stale answer: {line}")
+            probe.ask(f"p{pauses}.pause.test")
+            line = probe.say("ask short.test A")
+        check(line == "answer short.test A found ttl=0 stale=1 127.0.0.2", line)
+        check(server.count("query short.test A") >= 2, "it was asked again")
+        check(probe.counts()["stale"] >= 1, "counted")
+
+
 def lists():
     with DnsServer(ZONE) as server, Probe(server.address) as probe:
         cases = [
@@ -198,6 +235,9 @@ run(
         stopping_ends_what_is_out,
         a_lost_answer_is_asked_again,
         a_late_answer_fills_the_cache,
+        a_dead_zone_rests_and_shuts_no_other,
+        a_silent_zone_rests_after_some_seconds,
+        a_stale_answer_stands_in,
         lists,
     ]
 )
