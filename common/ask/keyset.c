@@ -9,7 +9,8 @@
 
 #include "common/ask/keyset_entry.h"
 
-enum { FIRST_SLOTS = 16, PREFIXES = 129 };
+/* Many rules have a set of one network each: what one entry needs is small. */
+enum { FIRST_SLOTS = 8, FIRST_BYTES = 96, PREFIXES = 129 };
 
 typedef struct Slot {
   uint32_t tag;
@@ -46,7 +47,7 @@ KeysetBuilder *keyset_builder_new(const KeysetShape *shape) {
   g_assert(shape->part_count >= 1 && shape->part_count <= KEYSET_PARTS_MAX);
   Keyset *keyset = g_new0(Keyset, 1);
   keyset->shape = *shape;
-  keyset->arena = arena_new(0);
+  keyset->arena = arena_new(FIRST_BYTES);
   keyset->slot_count = FIRST_SLOTS;
   keyset->slots = g_new0(Slot, FIRST_SLOTS);
   KeysetBuilder *builder = g_new0(KeysetBuilder, 1);
@@ -127,7 +128,7 @@ static void grow_slots(Keyset *keyset) {
 }
 
 static void grow_entries(Keyset *keyset) {
-  keyset->capacity = keyset->capacity ? keyset->capacity * 2 : 8;
+  keyset->capacity = keyset->capacity ? keyset->capacity * 2 : 2;
   keyset->entries = g_renew(Entry, keyset->entries, keyset->capacity);
   if (keyset->shape.has_value) {
     keyset->values = g_renew(Value, keyset->values, keyset->capacity);
@@ -405,5 +406,11 @@ void keyset_each(const Keyset *keyset, void (*visit)(Slice entry, const Value *v
   for (size_t i = 0; i < keyset->count; i++) {
     const Entry *entry = &keyset->entries[i];
     visit(slice_make(entry->text, entry->text_length), keyset->values ? &keyset->values[i] : NULL, data);
+  }
+}
+
+void keyset_each_key(const Keyset *keyset, void (*visit)(Slice key, void *data), void *data) {
+  for (size_t i = 0; i < keyset->count; i++) {
+    visit(slice_make(keyset->entries[i].key, keyset->entries[i].key_length), data);
   }
 }

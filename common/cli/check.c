@@ -7,6 +7,7 @@
 #include "common/cli/listing.h"
 #include "common/door/reply_lint.h"
 #include "common/lookup/kinds.h"
+#include "common/rules/index.h"
 #include "common/rules/program.h"
 
 extern const Command command_check;
@@ -40,6 +41,58 @@ static json_t *diagnostic_json(const Diagnostic *diagnostic) {
                    listing_json_text(has_also ? diagnostic->also_message : NULL));
 }
 
+/* ---- what an evaluation costs ---- */
+
+static void take_reason(const Statement *statement, const char *reason, void *data) {
+  json_t *walked = data;
+  bool is_rule = statement->kind == STATEMENT_RULE;
+  (void)json_array_append_new(walked, json_pack("{s:o, s:o, s:s}", "rule",
+                                                is_rule ? json_stringn(statement->rule->id.data, statement->rule->id.length) : json_null(),
+                                                "at", place_json(statement->span), "reason", reason));
+}
+
+static json_t *cost_json(const Ruleset *ruleset) {
+  json_t *phases = json_array();
+  for (Phase phase = 0; phase < PHASE_COUNT; phase++) {
+    json_t *walked = json_array();
+    IndexCost cost = index_cost(ruleset, phase, take_reason, walked);
+    if (cost.statements == 0) {
+      json_decref(walked);
+      continue;
+    }
+    (void)json_array_append_new(
+        phases, json_pack("{s:s, s:i, s:b, s:i, s:i, s:i, s:i, s:i, s:o}", "phase", phase_name(phase), "statements", (int)cost.statements,
+                          "indexed", ruleset->phases[phase].index != NULL, "facts", (int)cost.facts, "keys", (int)cost.keys, "networks",
+                          (int)cost.networks, "texts", (int)cost.literals, "always", (int)cost.always, "always_read", walked));
+  }
+  return phases;
+}
+
+static void print_reason(const Statement *statement, const char *reason, void *data) {
+  (void)data;
+  unsigned line, column;
+  source_position(statement->span, &line, &column);
+  (void)printf("    %s:%u: %s: %s\n", statement->span.source->name, line, statement->kind == STATEMENT_RULE ? "rule" : "block", reason);
+}
+
+static void print_cost(const Ruleset *ruleset) {
+  for (Phase phase = 0; phase < PHASE_COUNT; phase++) {
+    IndexCost cost = index_cost(ruleset, phase, NULL, NULL);
+    if (cost.statements == 0) {
+      continue;
+    }
+    if (ruleset->phases[phase].index == NULL) {
+      (void)printf("  %s: %zu rules and blocks, few enough to be read one by one\n", phase_name(phase), cost.statements);
+      continue;
+    }
+    (void)printf(
+        "  %s: %zu rules and blocks, of which an evaluation reads those that an index of %zu facts finds "
+        "(%zu keys, %zu networks, %zu texts of regexes), and always %zu:\n",
+        phase_name(phase), cost.statements, cost.facts, cost.keys, cost.networks, cost.literals, cost.always);
+    (void)index_cost(ruleset, phase, print_reason, NULL);
+  }
+}
+
 static json_t *file_json(const char *path, const Ruleset *ruleset, const Diagnostics *diagnostics) {
   json_t *list = json_array();
   for (size_t i = 0; i < diagnostics_count(diagnostics); i++) {
@@ -49,22 +102,29 @@ static json_t *file_json(const char *path, const Ruleset *ruleset, const Diagnos
                    ruleset ? (int)ruleset->rule_count : 0, "tables", ruleset ? (int)ruleset->resource_count : 0, "diagnostics", list);
 }
 
-static void print_file(const char *path, const Ruleset *ruleset, const Diagnostics *diagnostics) {
+static void print_file(const char *path, const Ruleset *ruleset, const Diagnostics *diagnostics, bool cost) {
   g_autofree char *text = diagnostics_print(diagnostics);
   (void)fputs(text, stderr);
   if (ruleset) {
     (void)printf("%s: ok (%zu %s, %zu %s)\n", path, ruleset->rule_count, ruleset->rule_count == 1 ? "rule" : "rules",
                  ruleset->resource_count, ruleset->resource_count == 1 ? "table or list" : "tables and lists");
+    if (cost) {
+      print_cost(ruleset);
+    }
   }
 }
 
-static bool check_file(const char *path, const RulesetOptions *ruleset_options, json_t *files) {
+static bool check_file(const char *path, const RulesetOptions *ruleset_options, bool cost, json_t *files) {
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   g_autoptr(Ruleset) ruleset = ruleset_load_file(path, ruleset_options, diagnostics);
   if (files) {
-    (void)json_array_append_new(files, file_json(path, ruleset, diagnostics));
+    json_t *file = file_json(path, ruleset, diagnostics);
+    if (cost && ruleset) {
+      (void)json_object_set_new(file, "cost", cost_json(ruleset));
+    }
+    (void)json_array_append_new(files, file);
   } else {
-    print_file(path, ruleset, diagnostics);
+    print_file(path, ruleset, diagnostics, cost);
   }
   return ruleset != NULL;
 }
@@ -88,7 +148,7 @@ static int run(int argc, char **argv) {
   bool all_good = true;
   json_t *files = command_line_has(line, "--json") ? json_array() : NULL;
   for (size_t i = 0; i < command_line_operand_count(line); i++) {
-    all_good &= check_file(command_line_operand(line, i), &ruleset_options, files);
+    all_good &= check_file(command_line_operand(line, i), &ruleset_options, command_line_has(line, "--cost"), files);
   }
   resource_source_plain_free(source);
   if (files) {
@@ -101,13 +161,17 @@ static const CommandOption options[] = {
     {"--door", "policy|milter|socketmap", "check for this door; may be given several times; all when not given"},
     {"--pedantic", NULL,
      "warn of enhanced codes that RFC 5248 does not list with the reply code, and of the smaller losses of replies, too"},
+    {"--cost", NULL,
+     "tell what an evaluation of each phase costs: how many rules and blocks there are, what the index of the phase holds, and which rules "
+     "it cannot "
+     "hold, with the reason: those are read at each evaluation"},
     {"--json", NULL, "print JSON"},
     {0},
 };
 
 const Command command_check = {
     .name = "check",
-    .synopsis = "[--door policy|milter|socketmap] [--pedantic] [--json] FILE ...",
+    .synopsis = "[--door policy|milter|socketmap] [--pedantic] [--cost] [--json] FILE ...",
     .sentence = "reads rules files and tells what is wrong with them",
     .description =
         "Reads each file with all that it includes, and the tables that it names, as the daemons would. Errors and warnings go to the "

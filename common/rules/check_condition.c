@@ -6,6 +6,8 @@
 #include "common/base/limits.h"
 #include "common/rules/check_internal.h"
 
+enum { REGEXES_AT_ONCE = 200 }; /* get their machine code when they are read, the others when they prove hot */
+
 const Expression *expression_not(Checker *checker, const Expression *operand, const Node *node) {
   Expression *expression = expression_new(checker, EXPRESSION_NOT, TYPE_BOOL, node);
   expression->left = operand;
@@ -324,29 +326,12 @@ static SourceSpan pattern_span(const Node *node, size_t offset) {
 }
 
 static Regex *compile_regex(Checker *checker, const Node *node) {
-  int error;
-  PCRE2_SIZE offset;
-  uint32_t options = PCRE2_DOTALL | (node->as.exact_case ? 0 : PCRE2_CASELESS);
-  PCRE2_SPTR pattern = (PCRE2_SPTR)(node->text.length ? node->text.data : "");
-  pcre2_code *code = pcre2_compile(pattern, node->text.length, options, &error, &offset, NULL);
-  if (!code) {
-    PCRE2_UCHAR message[160];
-    (void)pcre2_get_error_message(error, message, sizeof message);
-    diagnostics_error(checker->diagnostics, pattern_span(node, offset), "the regex cannot be compiled: %s", (const char *)message);
-    return NULL;
-  }
-  /* Where the system forbids it (write and execute), matching goes on without. */
-  (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
-  Regex *regex = ARENA_NEW(checker->arena, Regex);
-  regex->code = code;
-  regex->pattern = slice_copy(checker->arena, node->text);
-  (void)pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &regex->captures);
-  size_t machine_code = 0;
-  uint32_t all_options = 0;
-  (void)pcre2_pattern_info(code, PCRE2_INFO_JITSIZE, &machine_code);
-  (void)pcre2_pattern_info(code, PCRE2_INFO_ALLOPTIONS, &all_options);
-  regex->runs_directly = machine_code > 0 && (all_options & PCRE2_UTF) == 0; /* "(*UTF)" in the pattern: the subject must be valid */
-  arena_on_reset(checker->arena, (ArenaRelease)pcre2_code_free, code);
+  char message[128];
+  size_t offset;
+  bool at_once = checker->regexes++ < REGEXES_AT_ONCE;
+  Regex *regex = regex_new(checker->arena, node->text, node->as.exact_case, at_once, message, &offset);
+  if (!regex)
+    diagnostics_error(checker->diagnostics, pattern_span(node, offset), "the regex cannot be compiled: %s", message);
   return regex;
 }
 

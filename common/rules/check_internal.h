@@ -70,6 +70,7 @@ struct Checker {
   GArray *define_uses;              /* DefineUse */
   bool lost_names, lost_statements; /* after syntax errors: unknown names, variables and scores may be known after all */
   uint32_t next_expression;
+  uint32_t regexes; /* compiled so far */
   const SourceText *line_source; /* where line_of has counted to */
   uint32_t line_offset;
   unsigned line;

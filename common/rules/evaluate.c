@@ -3,12 +3,13 @@
  *
  * A walk decides statement by statement. At the first one that is open it turns to collecting: from there on nothing is performed, and
  * conditions are read only for the look-ups that may be asked ahead, as far as the first rule that surely ends the phase. The walk goes
- * from statement to statement by next_statement(): that is the place for an index.
+ * from statement to statement by next_statement(); where there is an index, past those that are false.
  */
 #include "common/rules/evaluate.h"
 
 #include "common/base/limits.h"
 #include "common/rules/evaluation.h"
+#include "common/rules/index.h"
 
 enum { SCRATCH_SIZE = 4096, BLOCKS_MAX = LIMIT_NESTING + 4 };
 
@@ -24,6 +25,7 @@ typedef struct Walk {
   Branch settled;            /* block NO_STATEMENT: none */
   Branch inside[BLOCKS_MAX]; /* the blocks around the statement at hand */
   size_t depth;
+  IndexCursor *cursor; /* NULL: every statement is read */
   uint32_t unsure_end; /* what stands before this index is in a block that is open */
   bool stop;
 } Walk;
@@ -47,7 +49,9 @@ Evaluation *evaluation_new(Arena *arena, Ruleset *ruleset, Phase phase, Session 
 /* ---- one statement ---- */
 
 /* The next statement at or behind `n` that may be anything but false. */
-static inline uint32_t next_statement(const PhaseProgram *program, uint32_t n) {
+static inline uint32_t next_statement(const Walk *walk, const PhaseProgram *program, uint32_t n) {
+  if (walk->cursor != NULL)
+    return index_cursor_next(walk->cursor, n);
   return n < program->count ? n : NO_STATEMENT;
 }
 
@@ -134,6 +138,8 @@ static void unknown_block(Run *run, const Statement *statement, const Failure *f
 static uint32_t enter_block(Walk *walk, uint32_t index, Settled settled) {
   g_assert(walk->depth < BLOCKS_MAX);
   walk->inside[walk->depth++] = (Branch){index, settled};
+  if (walk->cursor != NULL)
+    index_cursor_enter(walk->cursor, index);
   return index + 1;
 }
 
@@ -270,19 +276,35 @@ static void end_run(Evaluation *evaluation) {
   run->verdict.effect_count = run->effect_count;
 }
 
+static inline void read_statements(Run *run, IndexCursor *cursor) {
+  const PhaseProgram *program = run->evaluation->program;
+  Walk walk;
+  walk.settled = (Branch){NO_STATEMENT, SETTLED_TAKEN};
+  walk.depth = 0;
+  walk.cursor = cursor;
+  walk.unsure_end = 0;
+  walk.stop = false;
+  uint32_t index = next_statement(&walk, program, 0);
+  while (index != NO_STATEMENT && !run->ended && !walk.stop)
+    index = next_statement(&walk, program, step(run, &walk, index));
+}
+
+static G_GNUC_NO_INLINE void read_candidates(Run *run) {
+  IndexCursor cursor;
+  index_cursor_begin(&cursor, run->evaluation->program->index, run);
+  read_statements(run, &cursor);
+}
+
 EvaluationState evaluation_run(Evaluation *evaluation) {
   const PhaseProgram *program = evaluation->program;
   Run *run = &evaluation->run;
   begin_run(evaluation);
   if (!evaluation->options.observe_all || program->sets_variables) {
-    Walk walk;
-    walk.settled = (Branch){NO_STATEMENT, SETTLED_TAKEN};
-    walk.depth = 0;
-    walk.unsure_end = 0;
-    walk.stop = false;
-    uint32_t index = next_statement(program, 0);
-    while (index != NO_STATEMENT && !run->ended && !walk.stop)
-      index = next_statement(program, step(run, &walk, index));
+    if (program->index != NULL && run->trace == NULL && !evaluation->options.walk) {
+      read_candidates(run);
+    } else {
+      read_statements(run, NULL);
+    }
   }
   end_run(evaluation);
   if (!run->collecting || evaluation->options.here_only)

@@ -43,6 +43,7 @@ typedef enum EvaluationState { EVALUATION_DECIDED, EVALUATION_WAITS } Evaluation
 typedef struct EvaluationOptions {
   bool here_only;   /* look-ups of class HERE only; a rule that needs another stops the run with OUTCOME_PASS (held refusals) */
   bool observe_all; /* every rule as if observed (doors that do not own the phase): variables only */
+  bool walk;        /* all statements are read, though there is an index; a trace does the same: it tells of each */
   Trace *trace;     /* NULL: nothing is recorded */
   MatchSpace *match_space; /* borrowed; may be NULL */
 } EvaluationOptions;

@@ -233,9 +233,7 @@ Logic value_matches(Run *run, const Value *value, const Regex *regex) {
   Slice subject = is_text(value->type) ? text_of(value) : value_format(run->arena, value);
   MatchSpace *space = match_space_of(run->evaluation, regex);
   match_space_stretch(space, subject.length);
-  PCRE2_SPTR bytes = (PCRE2_SPTR)(subject.length > 0 ? subject.data : "");
-  int code = regex->runs_directly ? pcre2_jit_match(regex->code, bytes, subject.length, 0, 0, space->data, space->context)
-                                  : pcre2_match(regex->code, bytes, subject.length, 0, 0, space->data, space->context);
+  int code = regex_match(regex, subject, space->data, space->context);
   if (code >= 0)
     remember_captures(run, space, subject, regex->captures + 1);
   match_space_done(space);

@@ -2,21 +2,19 @@
  * program.h: a compiled ruleset: immutable, shared by reference count, everything in one arena.
  *
  * Each phase has one array of statements in file order (includes in place). A block (`when`, `at ... when`) is an entry that knows its end; its condition is decided
- * once, where the block begins. Expressions are typed nodes, shared where a `define` is used twice, that know what they read. The evaluator walks the array through a cursor
- * (evaluate.c: "the next statement at or after n"): that is the seam for an index.
+ * once, where the block begins. Expressions are typed nodes, shared where a `define` is used twice, that know what they read. The evaluator reads the array through a cursor
+ * ("the next statement at or after n"): walking is one, a phase's index (index.h) the other.
  */
 #ifndef COMMON_RULES_PROGRAM_H
 #define COMMON_RULES_PROGRAM_H
 
 #include <glib.h>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "common/ask/keyset.h"
 #include "common/ask/resource.h"
 #include "common/base/diagnostics.h"
 #include "common/rules/function.h"
+#include "common/rules/regex.h"
 #include "common/rules/tree.h"
 #include "common/smtp/fact.h"
 #include "common/smtp/verdict.h"
@@ -72,13 +70,6 @@ typedef struct VariableInfo {
   ValueType type;
   uint32_t slot;   /* within its scope */
 } VariableInfo;
-
-typedef struct Regex {
-  pcre2_code *code;
-  Slice pattern; /* as written */
-  uint32_t captures;
-  bool runs_directly; /* as machine code, and nothing of the subject has to be checked before */
-} Regex;
 
 struct Expression {
   ExpressionKind kind;
@@ -164,9 +155,12 @@ typedef struct Statement {
   SourceSpan span;
 } Statement;
 
+typedef struct PhaseIndex PhaseIndex; /* index.h */
+
 typedef struct PhaseProgram {
   const Statement *statements;
   size_t count;
+  const PhaseIndex *index;     /* NULL: statements are walked */
   bool has_disconnect;         /* the milter must be able to reply at once */
   bool has_rules;
   bool sets_variables;

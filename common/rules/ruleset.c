@@ -2,6 +2,7 @@
  * ruleset.c: from a file or a text to a shared ruleset, and its end.
  */
 #include "common/rules/check_internal.h"
+#include "common/rules/index.h"
 #include "common/rules/parser.h"
 
 static Program *program_new(void) {
@@ -27,8 +28,10 @@ static Ruleset *load(Program *program, const RulesFile *file, const RulesetOptio
     options->lint(program, options, diagnostics);
   if (diagnostics_count(diagnostics) > 0)
     diagnostics_keep(diagnostics, release_ruleset, ruleset_ref(program));
-  if (good)
+  if (good) {
+    program_index(program, INDEX_STATEMENTS_MIN);
     return program;
+  }
   ruleset_unref(program);
   return NULL;
 }

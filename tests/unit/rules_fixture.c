@@ -16,6 +16,7 @@ struct Fixture {
   Arena *arena;
   const Verdict *verdict;
   GString *told, *asked;
+  char *late; /* facts that come when they are waited for */
 };
 
 typedef struct FixtureResource {
@@ -190,10 +191,14 @@ static Resource *source_open(ResourceSource *self, const ResourceSpec *spec, GEr
 
 /* ---- the fixture ---- */
 
-Ruleset *fixture_load(Fixture *fixture, const char *rules) {
+static Ruleset *load(Fixture *fixture, const char *rules, Diagnostics *diagnostics) {
   RulesetOptions options = {.enabled_doors = DOORS_ALL, .resources = &fixture->source, .open_resources = true};
+  return ruleset_load_text("test", slice_from(rules), NULL, &options, diagnostics);
+}
+
+Ruleset *fixture_load(Fixture *fixture, const char *rules) {
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
-  Ruleset *ruleset = ruleset_load_text("test", slice_from(rules), NULL, &options, diagnostics);
+  Ruleset *ruleset = load(fixture, rules, diagnostics);
   if (ruleset == NULL) {
     g_autofree char *text = diagnostics_print(diagnostics);
     ck_abort_msg("%s", text);
@@ -201,25 +206,48 @@ Ruleset *fixture_load(Fixture *fixture, const char *rules) {
   return ruleset;
 }
 
-Fixture *fixture_new(const char *rules) {
+static Fixture *fixture_empty(void) {
   Fixture *fixture = g_new0(Fixture, 1);
   fixture->source = (ResourceSource){source_find_kind, source_kind_names, source_open};
   fixture->script = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   fixture->silent = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-  fixture->ruleset = fixture_load(fixture, rules);
-  fixture->session = session_new(DOOR_MILTER);
-  fixture->variables = variables_new(fixture->ruleset);
   fixture->arena = arena_new(0);
   fixture->told = g_string_new(NULL);
   fixture->asked = g_string_new(NULL);
   return fixture;
 }
 
+static void fixture_begin(Fixture *fixture, Ruleset *ruleset) {
+  fixture->ruleset = ruleset;
+  fixture->session = session_new(DOOR_MILTER);
+  fixture->variables = variables_new(fixture->ruleset);
+}
+
+Fixture *fixture_new(const char *rules) {
+  Fixture *fixture = fixture_empty();
+  fixture_begin(fixture, fixture_load(fixture, rules));
+  return fixture;
+}
+
+Fixture *fixture_try(const char *rules) {
+  Fixture *fixture = fixture_empty();
+  g_autoptr(Diagnostics) diagnostics = diagnostics_new();
+  Ruleset *ruleset = load(fixture, rules, diagnostics);
+  if (ruleset != NULL) {
+    fixture_begin(fixture, ruleset);
+    return fixture;
+  }
+  fixture_free(fixture);
+  return NULL;
+}
+
 void fixture_free(Fixture *fixture) {
   arena_free(fixture->arena);
   variables_free(fixture->variables);
   session_free(fixture->session);
-  ruleset_unref(fixture->ruleset);
+  if (fixture->ruleset != NULL)
+    ruleset_unref(fixture->ruleset);
+  g_free(fixture->late);
   g_hash_table_unref(fixture->script);
   g_hash_table_unref(fixture->silent);
   g_string_free(fixture->told, TRUE);
@@ -237,6 +265,19 @@ void fixture_facts(Fixture *fixture, const char *facts) {
     ck_assert_msg(value != NULL && fact_from_name(slice_make(*part, (size_t)(value - *part)), &fact), "no fact: %s", *part);
     ck_assert(session_set(fixture->session, fact, slice_from(value + 1)));
   }
+}
+
+void fixture_late_facts(Fixture *fixture, const char *facts) {
+  g_free(fixture->late);
+  fixture->late = g_strdup(facts);
+}
+
+/* True when what was missing has come. */
+static bool facts_come(Fixture *fixture) {
+  g_autofree char *late = g_steal_pointer(&fixture->late);
+  if (late != NULL)
+    fixture_facts(fixture, late);
+  return late != NULL;
 }
 
 void fixture_script(Fixture *fixture, const char *script) {
@@ -349,7 +390,7 @@ const char *fixture_run_with(Fixture *fixture, Phase phase, const EvaluationOpti
   g_string_truncate(fixture->asked, 0);
   Evaluation *evaluation = evaluation_new(fixture->arena, fixture->ruleset, phase, fixture->session, fixture->variables, options);
   while (evaluation_run(evaluation) == EVALUATION_WAITS) {
-    if (!answer_wanted(fixture, evaluation))
+    if (!answer_wanted(fixture, evaluation) && !(evaluation_misses_facts(evaluation) && facts_come(fixture)))
       evaluation_expire(evaluation, "no answer within 8 s");
   }
   fixture->verdict = evaluation_verdict(evaluation);

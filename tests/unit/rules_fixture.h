@@ -14,9 +14,13 @@ typedef struct Fixture Fixture;
 
 /* Aborts the test when the rules have errors. */
 Fixture *fixture_new(const char *rules);
+/* NULL when they have. */
+Fixture *fixture_try(const char *rules);
 void fixture_free(Fixture *fixture);
 /* "client_address=192.0.2.1 sender=a@example.org": sets facts, blank-separated; "helo_name=" unsets. */
 void fixture_facts(Fixture *fixture, const char *facts);
+/* These are set when an evaluation waits for facts alone. */
+void fixture_late_facts(Fixture *fixture, const char *facts);
 /* Replaces the script. */
 void fixture_script(Fixture *fixture, const char *script);
 /* Evaluates, commits and tells: "OUTCOME CODE ENHANCED RULE TEXT; effects ...". Borrowed until the next run. */

@@ -221,7 +221,7 @@ struct ModelProgram {
   VariableInfo variables[MODEL_VARIABLES];
   const VariableInfo *variable_list[MODEL_VARIABLES];
   Slice score_names[MODEL_SCORES];
-  Regex regexes[MODEL_REGEXES];
+  const Regex *regexes[MODEL_REGEXES];
   GArray *statements; /* of the phase that is being built */
   GPtrArray *rules;
   const char *source_text;
@@ -284,7 +284,7 @@ static Expression *build_match(ModelProgram *program, const Term *term) {
   Expression *fact = expression_new(program, EXPRESSION_FACT, TYPE_STRING);
   fact->as.fact = facts[term->which];
   expression->left = fact;
-  expression->as.regex = &program->regexes[term->number];
+  expression->as.regex = program->regexes[term->number];
   expression->has_match = true;
   return expression;
 }
@@ -490,13 +490,10 @@ static void build_resources(ModelProgram *program) {
   program->program.resources = program->use_list;
   program->program.resource_count = MODEL_TABLES;
   for (int i = 0; i < MODEL_REGEXES; i++) {
-    int error;
-    PCRE2_SIZE offset;
-    Regex *regex = &program->regexes[i];
-    regex->pattern = slice_from(model_regexes[i]);
-    regex->code = pcre2_compile((PCRE2_SPTR)model_regexes[i], PCRE2_ZERO_TERMINATED, 0, &error, &offset, NULL);
-    g_assert(regex->code != NULL);
-    regex->captures = 1;
+    char message[128];
+    size_t offset;
+    program->regexes[i] = regex_new(program->arena, slice_from(model_regexes[i]), true, false, message, &offset);
+    g_assert(program->regexes[i] != NULL);
   }
 }
 
@@ -523,8 +520,6 @@ void model_program_free(ModelProgram *program) {
   g_assert(program->program.references == 1);
   for (int t = 0; t < MODEL_TABLES; t++)
     resource_unref(program->uses[t].resource);
-  for (int i = 0; i < MODEL_REGEXES; i++)
-    pcre2_code_free(program->regexes[i].code);
   for (int p = 0; p < MODEL_PHASES; p++)
     g_free((void *)program->program.phases[model_phase_of[p]].statements);
   g_ptr_array_free(program->rules, TRUE);

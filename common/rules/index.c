@@ -1,0 +1,769 @@
+/*
+ * index.c: builds the indexes of a program, and the cursor that reads one (index.h).
+ *
+ * A statement belongs to the group of the part of its condition that is tested; groups are what the structures of a field lead to. A part that several
+ * statements share (a define) is entered once, so that the whole stays as large as the rules. Of the sides of an `and` that one is taken which fewer statements
+ * test in the same way: `service == "mx"` says little where all say it.
+ *
+ * Blocks: what is inside a block that has no candidates is passed over with it, so that inner statements need not repeat its tests; inside a small block
+ * that was entered nothing is looked up. An `else` branch is considered when a branch before it is, because what is unknown there counts here.
+ */
+#include "common/rules/index.h"
+
+#include <stdlib.h>
+
+#include "common/rules/evaluation.h"
+#include "common/rules/index_access.h"
+#include "common/rules/index_key.h"
+#include "common/rules/literal_matcher.h"
+#include "common/rules/network_tree.h"
+
+enum { CHAIN_MAX = 16, COUNTED_MAX = 64, NO_GROUP = UINT32_MAX };
+
+/* One fact, or what a function makes of one, with all that is asked of it. */
+typedef struct Field {
+  const Expression *expression;
+  const KeyTable *keys; /* each NULL where there is none */
+  const NetworkTree *networks;
+  const LiteralMatcher *literals;
+  unsigned kinds;         /* of keys: bits 1 << KeyKind */
+  size_t longest_suffix;  /* bytes */
+  const uint32_t *groups; /* all: candidates when the value is open or unknown */
+  size_t group_count;
+} Field;
+
+struct PhaseIndex {
+  const Statement *statements;
+  uint32_t count;
+  const Field *fields;
+  size_t field_count;
+  const uint32_t *group_start; /* of group g: members[group_start[g]] to below members[group_start[g + 1]] */
+  const uint32_t *members;     /* statements */
+  const uint32_t *always;      /* sorted */
+  size_t always_count;
+  const uint8_t *walked; /* by block: small, and has tests */
+};
+
+/* ---- building ---- */
+
+typedef struct FieldBuilder {
+  const Expression *expression;
+  GArray *keys;     /* KeyEntry */
+  GArray *networks; /* NetworkEntry */
+  GArray *literals; /* LiteralEntry */
+  GArray *groups;   /* uint32_t */
+  unsigned kinds;
+  size_t longest_suffix;
+} FieldBuilder;
+
+/* The part of a condition that is tested: a comparison, or an `or` of such. NULL: none. */
+typedef struct Choice {
+  const Expression *part;
+  uint64_t load; /* statements that are tested in the same way: the fewer the better */
+  const char *reason;
+} Choice;
+
+typedef struct Member {
+  uint32_t group, statement;
+} Member;
+
+typedef struct Builder {
+  Arena *scratch;
+  const PhaseProgram *program;
+  GHashTable *field_by_name; /* name -> FieldBuilder* */
+  GPtrArray *fields;
+  GHashTable *choices; /* Expression* of `and` and `or` -> Choice* */
+  GHashTable *loads;   /* uint64_t* of a test -> count */
+  GHashTable *groups;  /* Expression* -> group + 1 */
+  GArray *members, *always;
+  uint32_t group_count;
+  void (*visit)(const Statement *statement, const char *reason, void *data); /* of what has no tests; NULL: nobody */
+  void *visit_data;
+} Builder;
+
+static FieldBuilder *field_of(Builder *builder, const Expression *expression) {
+  char name[ACCESS_NAME_MAX];
+  bool is_field = access_field_name(expression, name);
+  g_assert(is_field);
+  FieldBuilder *field = g_hash_table_lookup(builder->field_by_name, name);
+  if (field != NULL)
+    return field;
+  field = ARENA_NEW(builder->scratch, FieldBuilder);
+  field->expression = expression;
+  field->keys = g_array_new(FALSE, FALSE, sizeof(KeyEntry));
+  field->networks = g_array_new(FALSE, FALSE, sizeof(NetworkEntry));
+  field->literals = g_array_new(FALSE, FALSE, sizeof(LiteralEntry));
+  field->groups = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+  g_hash_table_insert(builder->field_by_name, slice_to_string(builder->scratch, slice_from(name)), field);
+  g_ptr_array_add(builder->fields, field);
+  return field;
+}
+
+static void field_free(FieldBuilder *field) {
+  g_array_unref(field->keys);
+  g_array_unref(field->networks);
+  g_array_unref(field->literals);
+  g_array_unref(field->groups);
+}
+
+/* ---- keys ---- */
+
+static void add_key(FieldBuilder *field, KeyKind kind, uint64_t hash, uint32_t group) {
+  KeyEntry entry = {hash, group};
+  field->kinds |= 1u << kind;
+  g_array_append_val(field->keys, entry);
+}
+
+static void add_text(FieldBuilder *field, KeyKind kind, Slice text, uint32_t group) {
+  if (kind == KEY_SUFFIX)
+    field->longest_suffix = MAX(field->longest_suffix, text.length);
+  add_key(field, kind, index_hash_text(kind, text), group);
+}
+
+static void add_network(FieldBuilder *field, const IpNetwork *network, uint32_t group) {
+  NetworkEntry entry = {*network, group};
+  g_array_append_val(field->networks, entry);
+}
+
+static uint64_t hash_address(Slice localpart, Slice domain) {
+  return index_hash_pair(index_hash_text(KEY_USER, localpart), index_hash_text(KEY_DOMAIN, domain));
+}
+
+static double number_of(const Value *value) {
+  return value->type == TYPE_DECIMAL ? value->as.decimal : (double)value->as.number;
+}
+
+static void add_value(FieldBuilder *field, const Value *value, uint32_t group) {
+  switch (value->type) {
+    case TYPE_STRING:
+    case TYPE_DOMAIN:
+    case TYPE_ENUM:
+      add_text(field, KEY_TEXT, value->as.text, group);
+      return;
+    case TYPE_ADDRESS:
+      add_key(field, KEY_ADDRESS, hash_address(value->as.address->localpart, value->as.address->domain), group);
+      return;
+    case TYPE_IP: {
+      IpNetwork host = ip_network_of(&value->as.ip, 128);
+      add_network(field, &host, group);
+      return;
+    }
+    case TYPE_NET:
+      add_network(field, &value->as.net, group);
+      return;
+    case TYPE_INT:
+    case TYPE_DECIMAL:
+    case TYPE_SIZE:
+    case TYPE_DURATION:
+    case TYPE_TIME:
+    case TYPE_DATE:
+      add_key(field, KEY_NUMBER, index_hash_number(number_of(value)), group);
+      return;
+    case TYPE_BOOL:
+    case TYPE_LIST:
+    case TYPE_ACTION:
+    case TYPE_RECORD:
+    case TYPE_COUNT:
+      break;
+  }
+  g_assert_not_reached();
+}
+
+/* "<>", "user@domain", "user@", "@domain", "domain", ".parent" */
+static void add_address_entry(FieldBuilder *field, Slice key, uint32_t group) {
+  ptrdiff_t at = slice_find_last(key, '@');
+  if (slice_equal(key, SLICE_LITERAL("<>")))
+    add_key(field, KEY_ADDRESS, hash_address(SLICE_EMPTY, SLICE_EMPTY), group);
+  else if (at < 0 && key.length > 0 && key.data[0] == '.')
+    add_text(field, KEY_SUFFIX, slice_from_offset(key, 1), group);
+  else if (at <= 0)
+    add_text(field, KEY_DOMAIN, slice_from_offset(key, (size_t)(at + 1)), group);
+  else if ((size_t)at + 1 == key.length)
+    add_text(field, KEY_USER, slice_make(key.data, (size_t)at), group);
+  else
+    add_key(field, KEY_ADDRESS, hash_address(slice_make(key.data, (size_t)at), slice_from_offset(key, (size_t)at + 1)), group);
+}
+
+typedef struct SetVisit {
+  FieldBuilder *field;
+  ValueType type;
+  uint32_t group;
+} SetVisit;
+
+static void add_entry(Slice key, void *data) {
+  const SetVisit *visit = data;
+  switch (visit->type) {
+    case TYPE_IP:
+    case TYPE_NET: {
+      IpNetwork network = {{(uint8_t)key.data[0], {0}}, (uint8_t)key.data[1]};
+      memcpy(network.address.bytes, key.data + 2, sizeof network.address.bytes);
+      add_network(visit->field, &network, visit->group);
+      return;
+    }
+    case TYPE_ADDRESS:
+      add_address_entry(visit->field, key, visit->group);
+      return;
+    case TYPE_DOMAIN:
+      if (key.length > 0 && key.data[0] == '.')
+        add_text(visit->field, KEY_SUFFIX, slice_from_offset(key, 1), visit->group);
+      else
+        add_text(visit->field, KEY_TEXT, key, visit->group);
+      return;
+    case TYPE_STRING:
+    case TYPE_ENUM:
+      add_text(visit->field, KEY_TEXT, key, visit->group);
+      return;
+    case TYPE_DECIMAL: {
+      Value value = {VALUE_SET, TYPE_DECIMAL, {.decimal = 0}};
+      memcpy(&value.as.decimal, key.data, sizeof value.as.decimal);
+      add_value(visit->field, &value, visit->group);
+      return;
+    }
+    case TYPE_INT:
+    case TYPE_SIZE:
+    case TYPE_DURATION:
+    case TYPE_TIME:
+    case TYPE_DATE: {
+      Value value = value_int(0);
+      memcpy(&value.as.number, key.data, sizeof value.as.number);
+      add_value(visit->field, &value, visit->group);
+      return;
+    }
+    case TYPE_BOOL:
+    case TYPE_LIST:
+    case TYPE_ACTION:
+    case TYPE_RECORD:
+    case TYPE_COUNT:
+      break;
+  }
+  g_assert_not_reached();
+}
+
+static void add_access(Builder *builder, const Access *access, uint32_t group) {
+  FieldBuilder *field = field_of(builder, access->field);
+  g_array_append_val(field->groups, group);
+  switch (access->kind) {
+    case ACCESS_EQUAL:
+      add_value(field, access->value, group);
+      return;
+    case ACCESS_UNDER:
+      add_text(field, KEY_TEXT, access->value->as.text, group);
+      add_text(field, KEY_SUFFIX, access->value->as.text, group);
+      return;
+    case ACCESS_SET: {
+      SetVisit visit = {field, keyset_shape(access->keyset)->parts[0], group};
+      keyset_each_key(access->keyset, add_entry, &visit);
+      return;
+    }
+    case ACCESS_LITERALS:
+      for (size_t i = 0; i < access->literals->count; i++) {
+        LiteralEntry entry = {access->literals->items[i], group};
+        g_array_append_val(field->literals, entry);
+      }
+      return;
+  }
+}
+
+/* ---- which part of a condition ---- */
+
+static uint64_t hash_of_value(const Value *value) {
+  switch (value->type) {
+    case TYPE_STRING:
+    case TYPE_DOMAIN:
+    case TYPE_ENUM:
+      return index_hash_text(KEY_TEXT, value->as.text);
+    case TYPE_ADDRESS:
+      return hash_address(value->as.address->localpart, value->as.address->domain);
+    case TYPE_IP:
+      return index_hash_text(KEY_TEXT, slice_make((const char *)value->as.ip.bytes, sizeof value->as.ip.bytes));
+    case TYPE_NET:
+      return index_hash_text(KEY_TEXT, slice_make((const char *)value->as.net.address.bytes, sizeof value->as.net.address.bytes)) +
+             value->as.net.prefix;
+    case TYPE_INT:
+    case TYPE_DECIMAL:
+    case TYPE_SIZE:
+    case TYPE_DURATION:
+    case TYPE_TIME:
+    case TYPE_DATE:
+      return index_hash_number(number_of(value));
+    case TYPE_BOOL:
+    case TYPE_LIST:
+    case TYPE_ACTION:
+    case TYPE_RECORD:
+    case TYPE_COUNT:
+      break;
+  }
+  return 0;
+}
+
+/* The same number for tests that say the same. */
+static uint64_t test_hash(const Access *access) {
+  char name[ACCESS_NAME_MAX];
+  (void)access_field_name(access->field, name);
+  uint64_t what = 0;
+  switch (access->kind) {
+    case ACCESS_EQUAL:
+    case ACCESS_UNDER:
+      what = hash_of_value(access->value) + (uint64_t)access->kind;
+      break;
+    case ACCESS_SET:
+      what = (uint64_t)(uintptr_t)access->keyset;
+      break;
+    case ACCESS_LITERALS:
+      for (size_t i = 0; i < access->literals->count; i++)
+        what = index_hash_pair(what, index_hash_text(KEY_TEXT, access->literals->items[i]));
+      break;
+  }
+  return index_hash_pair(index_hash_text(KEY_TEXT, slice_from(name)), what);
+}
+
+/* First pass: how many statements test the same. */
+static void count_tests(Builder *builder, const Expression *expression, unsigned *budget) {
+  Access access;
+  const char *reason = NULL;
+  if (*budget == 0)
+    return;
+  --*budget;
+  if (expression->kind == EXPRESSION_AND || expression->kind == EXPRESSION_OR) {
+    count_tests(builder, expression->left, budget);
+    count_tests(builder, expression->right, budget);
+  } else if (access_read(expression, &access, &reason)) {
+    gpointer key = GSIZE_TO_POINTER(test_hash(&access));
+    gsize count = GPOINTER_TO_SIZE(g_hash_table_lookup(builder->loads, key));
+    g_hash_table_insert(builder->loads, key, GSIZE_TO_POINTER(count + 1));
+  }
+}
+
+static Choice choose(Builder *builder, const Expression *expression);
+
+static Choice choose_and(Builder *builder, const Expression *expression) {
+  Choice left = choose(builder, expression->left);
+  if (!access_is_silent(expression->left)) {
+    if (left.part == NULL && choose(builder, expression->right).part != NULL)
+      left.reason = "left of what could be looked up stands what may fail: turn the sides of the `and` round";
+    return left;
+  }
+  Choice right = choose(builder, expression->right);
+  if (left.part == NULL || (right.part != NULL && right.load < left.load))
+    return right;
+  return left;
+}
+
+static Choice choose_or(Builder *builder, const Expression *expression) {
+  Choice left = choose(builder, expression->left);
+  if (left.part == NULL)
+    return left;
+  Choice right = choose(builder, expression->right);
+  if (right.part == NULL)
+    return right;
+  return (Choice){expression, left.load + right.load, NULL};
+}
+
+static Choice choose_comparison(Builder *builder, const Expression *expression) {
+  Access access;
+  Choice choice = {NULL, 0, NULL};
+  if (!access_read(expression, &access, &choice.reason))
+    return choice;
+  choice.part = expression;
+  choice.load = MAX(GPOINTER_TO_SIZE(g_hash_table_lookup(builder->loads, GSIZE_TO_POINTER(test_hash(&access)))), (gsize)1);
+  return choice;
+}
+
+static Choice choose(Builder *builder, const Expression *expression) {
+  if (expression->kind == EXPRESSION_NOT && expression->left->kind == EXPRESSION_NOT)
+    return choose(builder, expression->left->left);
+  if (expression->kind != EXPRESSION_AND && expression->kind != EXPRESSION_OR)
+    return choose_comparison(builder, expression);
+  const Choice *known = g_hash_table_lookup(builder->choices, expression);
+  if (known != NULL)
+    return *known;
+  Choice *choice = ARENA_NEW(builder->scratch, Choice);
+  *choice = expression->kind == EXPRESSION_AND ? choose_and(builder, expression) : choose_or(builder, expression);
+  g_hash_table_insert(builder->choices, (gpointer)expression, choice);
+  return *choice;
+}
+
+/* Enters a part's tests. */
+static void add_part(Builder *builder, const Expression *part, uint32_t group) {
+  if (part->kind == EXPRESSION_OR) {
+    add_part(builder, choose(builder, part->left).part, group);
+    add_part(builder, choose(builder, part->right).part, group);
+    return;
+  }
+  Access access;
+  const char *reason = NULL;
+  bool is_access = access_read(part, &access, &reason);
+  g_assert(is_access);
+  add_access(builder, &access, group);
+}
+
+static void add_member(Builder *builder, const Expression *part, uint32_t statement) {
+  uint32_t group = GPOINTER_TO_UINT(g_hash_table_lookup(builder->groups, part));
+  if (group == 0) {
+    group = ++builder->group_count;
+    g_hash_table_insert(builder->groups, (gpointer)part, GUINT_TO_POINTER(group));
+    add_part(builder, part, group - 1);
+  }
+  Member member = {group - 1, statement};
+  g_array_append_val(builder->members, member);
+}
+
+/* ---- statements ---- */
+
+static Choice choose_statement(Builder *builder, const Statement *statement) {
+  if (statement->condition == NULL)
+    return (Choice){NULL, 0, "it has no condition"};
+  return choose(builder, statement->condition);
+}
+
+/* The parts of a statement and, for an `else` branch, of the branches before it; 0 and a reason when it has no tests. */
+static size_t statement_parts(Builder *builder, uint32_t index, const Expression *parts[CHAIN_MAX], const char **reason) {
+  size_t count = 0;
+  for (uint32_t at = index; at != NO_STATEMENT; at = builder->program->statements[at].previous_branch) {
+    Choice choice = choose_statement(builder, &builder->program->statements[at]);
+    *reason = choice.part == NULL ? choice.reason : "too many branches stand before this one";
+    if (choice.part == NULL || count == CHAIN_MAX)
+      return 0;
+    parts[count++] = choice.part;
+  }
+  return count;
+}
+
+static uint32_t add_statement(Builder *builder, uint32_t index, uint8_t *walked) {
+  const Statement *statement = &builder->program->statements[index];
+  const Expression *parts[CHAIN_MAX];
+  const char *reason = NULL;
+  size_t count = statement_parts(builder, index, parts, &reason);
+  for (size_t i = 0; i < count; i++)
+    add_member(builder, parts[i], index);
+  if (count == 0) {
+    g_array_append_val(builder->always, index);
+    if (builder->visit != NULL)
+      builder->visit(statement, reason, builder->visit_data);
+    return index + 1;
+  }
+  if (statement->kind == STATEMENT_RULE || statement->end - index - 1 > INDEX_BLOCK_WALKED)
+    return index + 1;
+  walked[index / 8] |= (uint8_t)(1u << index % 8);
+  return statement->end;
+}
+
+static void builder_init(Builder *builder, const PhaseProgram *program) {
+  *builder = (Builder){.scratch = arena_new(0), .program = program};
+  builder->field_by_name = g_hash_table_new(g_str_hash, g_str_equal);
+  builder->fields = g_ptr_array_new();
+  builder->choices = g_hash_table_new(NULL, NULL);
+  builder->loads = g_hash_table_new(NULL, NULL);
+  builder->groups = g_hash_table_new(NULL, NULL);
+  builder->members = g_array_new(FALSE, FALSE, sizeof(Member));
+  builder->always = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+}
+
+static void builder_clear(Builder *builder) {
+  for (guint i = 0; i < builder->fields->len; i++)
+    field_free(builder->fields->pdata[i]);
+  g_hash_table_unref(builder->field_by_name);
+  g_ptr_array_unref(builder->fields);
+  g_hash_table_unref(builder->choices);
+  g_hash_table_unref(builder->loads);
+  g_hash_table_unref(builder->groups);
+  g_array_unref(builder->members);
+  g_array_unref(builder->always);
+  arena_free(builder->scratch);
+}
+
+static void add_statements(Builder *builder, uint8_t *walked) {
+  const PhaseProgram *program = builder->program;
+  for (size_t i = 0; i < program->count; i++) {
+    unsigned budget = COUNTED_MAX;
+    if (program->statements[i].condition != NULL)
+      count_tests(builder, program->statements[i].condition, &budget);
+  }
+  for (uint32_t i = 0; i < program->count;)
+    i = add_statement(builder, i, walked);
+}
+
+/* ---- from the builder to the index ---- */
+
+static const uint32_t *keep(Arena *arena, const GArray *numbers) {
+  uint32_t *copy = ARENA_NEW_ARRAY(arena, uint32_t, numbers->len);
+  if (numbers->len > 0)
+    memcpy(copy, numbers->data, numbers->len * sizeof *copy);
+  return copy;
+}
+
+/* False when a structure cannot hold it. */
+static bool finish_field(Arena *arena, const FieldBuilder *from, Field *field) {
+  *field = (Field){.expression = from->expression, .kinds = from->kinds, .longest_suffix = from->longest_suffix};
+  field->groups = keep(arena, from->groups);
+  field->group_count = from->groups->len;
+  if (from->keys->len > 0)
+    field->keys = key_table_new(arena, (KeyEntry *)(void *)from->keys->data, from->keys->len);
+  if (from->networks->len > 0)
+    field->networks = network_tree_new(arena, (NetworkEntry *)(void *)from->networks->data, from->networks->len);
+  if (from->literals->len > 0)
+    field->literals = literal_matcher_new(arena, (const LiteralEntry *)(const void *)from->literals->data, from->literals->len);
+  return from->literals->len == 0 || field->literals != NULL;
+}
+
+static void finish_members(Arena *arena, const Builder *builder, PhaseIndex *index) {
+  uint32_t *start = ARENA_NEW_ARRAY(arena, uint32_t, (size_t)builder->group_count + 1);
+  uint32_t *members = ARENA_NEW_ARRAY(arena, uint32_t, builder->members->len);
+  const Member *all = (const Member *)(const void *)builder->members->data;
+  for (guint i = 0; i < builder->members->len; i++)
+    start[all[i].group + 1]++;
+  for (uint32_t group = 0; group < builder->group_count; group++)
+    start[group + 1] += start[group];
+  for (guint i = builder->members->len; i-- > 0;)
+    members[--start[all[i].group + 1]] = all[i].statement;
+  /* Each end has become its group's start: one place further, they are the starts. */
+  for (uint32_t group = 0; group < builder->group_count; group++)
+    start[group] = start[group + 1];
+  start[builder->group_count] = builder->members->len;
+  index->group_start = start;
+  index->members = members;
+}
+
+static const PhaseIndex *build(Arena *arena, const PhaseProgram *program) {
+  Builder builder;
+  PhaseIndex *index = ARENA_NEW(arena, PhaseIndex);
+  uint8_t *walked = ARENA_NEW_ARRAY(arena, uint8_t, program->count / 8 + 1);
+  builder_init(&builder, program);
+  add_statements(&builder, walked);
+  Field *fields = ARENA_NEW_ARRAY(arena, Field, builder.fields->len);
+  bool good = builder.fields->len > 0;
+  for (guint i = 0; i < builder.fields->len && good; i++)
+    good = finish_field(arena, builder.fields->pdata[i], &fields[i]);
+  *index = (PhaseIndex){
+      .statements = program->statements, .count = (uint32_t)program->count, .fields = fields, .field_count = builder.fields->len};
+  index->walked = walked;
+  index->always = keep(arena, builder.always);
+  index->always_count = builder.always->len;
+  finish_members(arena, &builder, index);
+  builder_clear(&builder);
+  return good ? index : NULL;
+}
+
+void program_index(Program *program, size_t least) {
+  for (Phase phase = 0; phase < PHASE_COUNT; phase++)
+    if (program->phases[phase].count >= least)
+      program->phases[phase].index = build(program->arena, &program->phases[phase]);
+}
+
+IndexCost index_cost(const Program *program, Phase phase, void (*visit)(const Statement *statement, const char *reason, void *data),
+                     void *data) {
+  const PhaseProgram *phase_program = &program->phases[phase];
+  Builder builder;
+  builder_init(&builder, phase_program);
+  builder.visit = visit;
+  builder.visit_data = data;
+  g_autofree uint8_t *walked = g_new0(uint8_t, phase_program->count / 8 + 1);
+  add_statements(&builder, walked);
+  IndexCost cost = {.statements = phase_program->count, .always = builder.always->len, .facts = builder.fields->len};
+  for (guint i = 0; i < builder.fields->len; i++) {
+    const FieldBuilder *field = builder.fields->pdata[i];
+    cost.keys += field->keys->len;
+    cost.networks += field->networks->len;
+    cost.literals += field->literals->len;
+  }
+  builder_clear(&builder);
+  return cost;
+}
+
+/* ---- candidates ---- */
+
+static int compare_numbers(const void *a, const void *b) {
+  uint32_t one = *(const uint32_t *)a, two = *(const uint32_t *)b;
+  return one < two ? -1 : one > two;
+}
+
+static void sort_candidates(IndexCursor *cursor) {
+  uint32_t *items = cursor->candidates;
+  if (cursor->count > INDEX_CANDIDATES_FIRST) {
+    qsort(items, cursor->count, sizeof *items, compare_numbers);
+  } else {
+    for (size_t i = 1; i < cursor->count; i++) {
+      uint32_t item = items[i];
+      size_t at = i;
+      for (; at > 0 && items[at - 1] > item; at--)
+        items[at] = items[at - 1];
+      items[at] = item;
+    }
+  }
+  size_t kept = 0;
+  for (size_t i = 0; i < cursor->count; i++)
+    if (kept == 0 || items[kept - 1] != items[i])
+      items[kept++] = items[i];
+  cursor->count = kept;
+}
+
+/* A text may hold the same literal thousands of times: doubles go before more room is taken. */
+static void make_room(IndexCursor *cursor) {
+  sort_candidates(cursor);
+  if (cursor->count <= cursor->room / 2)
+    return;
+  uint32_t *larger = ARENA_NEW_ARRAY(cursor->arena, uint32_t, cursor->room * 2);
+  memcpy(larger, cursor->candidates, cursor->count * sizeof *larger);
+  cursor->candidates = larger;
+  cursor->room *= 2;
+}
+
+static void hit(void *data, uint32_t group) {
+  IndexCursor *cursor = data;
+  const PhaseIndex *index = cursor->index;
+  for (uint32_t i = index->group_start[group]; i < index->group_start[group + 1]; i++) {
+    if (cursor->count == cursor->room)
+      make_room(cursor);
+    cursor->candidates[cursor->count++] = index->members[i];
+  }
+}
+
+static void find_text(const Field *field, KeyKind kind, Slice text, IndexCursor *cursor) {
+  if ((field->kinds & (1u << kind)) != 0)
+    key_table_find(field->keys, index_hash_text(kind, text), hit, cursor);
+}
+
+static void find_suffixes(const Field *field, Slice domain, IndexCursor *cursor) {
+  if ((field->kinds & (1u << KEY_SUFFIX)) == 0)
+    return;
+  size_t from = domain.length > field->longest_suffix + 1 ? domain.length - field->longest_suffix - 1 : 0;
+  for (size_t i = from; i < domain.length; i++)
+    if (domain.data[i] == '.')
+      find_text(field, KEY_SUFFIX, slice_from_offset(domain, i + 1), cursor);
+}
+
+static void find_address(const Field *field, const MailAddress *address, IndexCursor *cursor) {
+  Slice user, extension;
+  bool extended = mail_address_extension(address, &user, &extension);
+  if ((field->kinds & (1u << KEY_ADDRESS)) != 0) {
+    uint64_t domain = index_hash_text(KEY_DOMAIN, address->domain);
+    key_table_find(field->keys, index_hash_pair(index_hash_text(KEY_USER, address->localpart), domain), hit, cursor);
+    if (extended)
+      key_table_find(field->keys, index_hash_pair(index_hash_text(KEY_USER, user), domain), hit, cursor);
+  }
+  find_text(field, KEY_USER, address->localpart, cursor);
+  if (extended)
+    find_text(field, KEY_USER, user, cursor);
+  find_text(field, KEY_DOMAIN, address->domain, cursor);
+  find_suffixes(field, address->domain, cursor);
+}
+
+static void find_value(const Field *field, const Value *value, IndexCursor *cursor) {
+  switch (value->type) {
+    case TYPE_STRING:
+    case TYPE_DOMAIN:
+    case TYPE_ENUM:
+      find_text(field, KEY_TEXT, value->as.text, cursor);
+      find_suffixes(field, value->as.text, cursor);
+      if (field->literals != NULL)
+        literal_matcher_scan(field->literals, value->as.text, hit, cursor);
+      return;
+    case TYPE_ADDRESS:
+      find_address(field, value->as.address, cursor);
+      if (field->literals != NULL)
+        literal_matcher_scan(field->literals, value->as.address->text, hit, cursor);
+      return;
+    case TYPE_IP:
+      if (field->networks != NULL)
+        network_tree_find(field->networks, &value->as.ip, hit, cursor);
+      return;
+    case TYPE_INT:
+    case TYPE_DECIMAL:
+    case TYPE_SIZE:
+    case TYPE_DURATION:
+    case TYPE_TIME:
+    case TYPE_DATE:
+      if (field->keys != NULL)
+        key_table_find(field->keys, index_hash_number(number_of(value)), hit, cursor);
+      return;
+    case TYPE_LIST:
+      for (size_t i = 0; i < value->as.list->count; i++)
+        find_value(field, &value->as.list->items[i], cursor);
+      return;
+    case TYPE_NET:
+    case TYPE_BOOL:
+    case TYPE_ACTION:
+    case TYPE_RECORD:
+    case TYPE_COUNT:
+      break;
+  }
+  g_assert_not_reached(); /* the checker made the types meet */
+}
+
+static void find_field(const Field *field, Run *run, IndexCursor *cursor) {
+  Value scratch;
+  const Value *value = expression_value(run, field->expression, &scratch);
+  switch (value->state) {
+    case VALUE_UNSET:
+      return;
+    case VALUE_SET:
+      find_value(field, value, cursor);
+      return;
+    case VALUE_UNKNOWN:
+    case VALUE_OPEN:
+      break;
+  }
+  for (size_t i = 0; i < field->group_count; i++)
+    hit(cursor, field->groups[i]);
+}
+
+void index_cursor_begin(IndexCursor *cursor, const PhaseIndex *index, Run *run) {
+  bool fact_open = run->fact_open;
+  cursor->index = index;
+  cursor->candidates = cursor->first;
+  cursor->room = INDEX_CANDIDATES_FIRST;
+  cursor->count = cursor->at = cursor->always_at = 0;
+  cursor->walk_end = 0;
+  cursor->arena = run->arena;
+  for (size_t i = 0; i < index->field_count; i++)
+    find_field(&index->fields[i], run, cursor);
+  sort_candidates(cursor);
+  run->fact_open = fact_open; /* that a statement waits for a fact is said where it is met */
+}
+
+/* The first place from `at` on whose number is at least `n`: near first, then by halves. */
+static size_t advance(const uint32_t *numbers, size_t count, size_t at, uint32_t n) {
+  size_t stride = 1;
+  while (at < count && numbers[at] < n) {
+    size_t high = at;
+    while (high < count && numbers[high] < n) {
+      at = high + 1;
+      high += stride;
+      stride *= 2;
+    }
+    stride = 1;
+  }
+  return at;
+}
+
+/* The outermost block around a statement that begins at or behind `n`, where the cursor is: it was no candidate, so it is false. */
+static uint32_t false_block(const PhaseIndex *index, uint32_t statement, uint32_t n) {
+  uint32_t outermost = NO_STATEMENT;
+  for (uint32_t block = index->statements[statement].parent; block != NO_STATEMENT && block >= n; block = index->statements[block].parent)
+    outermost = block;
+  return outermost;
+}
+
+uint32_t index_cursor_next(IndexCursor *cursor, uint32_t n) {
+  const PhaseIndex *index = cursor->index;
+  for (;;) {
+    if (n >= index->count)
+      return NO_STATEMENT;
+    if (n < cursor->walk_end)
+      return n;
+    cursor->at = advance(cursor->candidates, cursor->count, cursor->at, n);
+    cursor->always_at = advance(index->always, index->always_count, cursor->always_at, n);
+    uint32_t next = cursor->at < cursor->count ? cursor->candidates[cursor->at] : NO_STATEMENT;
+    if (cursor->always_at < index->always_count && index->always[cursor->always_at] < next)
+      next = index->always[cursor->always_at];
+    uint32_t block = next != NO_STATEMENT ? false_block(index, next, n) : NO_STATEMENT;
+    if (block == NO_STATEMENT)
+      return next;
+    n = index->statements[block].end;
+  }
+}
+
+void index_cursor_enter(IndexCursor *cursor, uint32_t block) {
+  if (cursor->index->walked[block / 8] & (1u << block % 8))
+    cursor->walk_end = MAX(cursor->walk_end, cursor->index->statements[block].end);
+}

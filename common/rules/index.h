@@ -1,0 +1,54 @@
+/*
+ * index.h: which statements of a phase may be anything but false, found without reading the others.
+ *
+ * When rules are compiled, each statement whose condition allows it gets access tests: comparisons of one fact, or of what a pure function makes of it, with
+ * literals, sets, inline tables, networks, domains, or a text that its regex cannot match without. If none of them is true, the condition is false: not
+ * unknown, not open, and nothing that fails on the way is missed. Per fact there is a hash table, a tree of networks and a matcher of literals; a run asks each
+ * of them once and merges what they say with the statements that have no tests, in file order.
+ *
+ * An index is immutable and lives in the ruleset's arena. A cursor belongs to one run.
+ */
+#ifndef COMMON_RULES_INDEX_H
+#define COMMON_RULES_INDEX_H
+
+#include "common/rules/program.h"
+#include "common/rules/run.h"
+
+enum { INDEX_STATEMENTS_MIN = 17, INDEX_BLOCK_WALKED = 16 };
+
+/* Gives an index to each phase with at least `least` statements where one helps. Once, before the program is shared. */
+void program_index(Program *program, size_t least);
+
+enum { INDEX_CANDIDATES_FIRST = 32 };
+
+typedef struct IndexCursor {
+  const PhaseIndex *index;
+  uint32_t *candidates; /* sorted, each once */
+  size_t count, room;
+  size_t at, always_at;
+  uint32_t walk_end; /* what stands before it is taken one by one: a small block was entered */
+  Arena *arena;
+  uint32_t first[INDEX_CANDIDATES_FIRST];
+} IndexCursor;
+
+/* Reads the facts of the index. What is open or unknown now makes all statements candidates that test it. */
+void index_cursor_begin(IndexCursor *cursor, const PhaseIndex *index, Run *run);
+/* The next statement at or behind `n` that may be anything but false; NO_STATEMENT when there is none. `n` never goes back. */
+uint32_t index_cursor_next(IndexCursor *cursor, uint32_t n);
+/* The block at this index is true or open: what is inside comes next. */
+void index_cursor_enter(IndexCursor *cursor, uint32_t block);
+
+/* ---- what it costs, for `mailreeve check --cost` ---- */
+
+typedef struct IndexCost {
+  size_t statements;
+  size_t always; /* read at each evaluation: they have no access tests */
+  size_t facts;  /* each is looked up once an evaluation */
+  size_t keys, networks, literals;
+} IndexCost;
+
+/* Statements that cannot be indexed are visited in file order, with the reason (static text). All phases, also those too small for an index. */
+IndexCost index_cost(const Program *program, Phase phase, void (*visit)(const Statement *statement, const char *reason, void *data),
+                     void *data);
+
+#endif

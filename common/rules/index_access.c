@@ -1,0 +1,263 @@
+/*
+ * index_access.c: reads comparisons for an index (index_access.h). What is not understood for sure has no access test.
+ */
+#include "common/rules/index_access.h"
+
+#include <stdio.h>
+
+/* Values of one sort are compared in one way, and have one kind of keys. */
+typedef enum Sort { SORT_NONE, SORT_TEXT, SORT_ADDRESS, SORT_IP, SORT_NUMBER } Sort;
+
+static Sort sort_of(ValueType type) {
+  switch (type) {
+    case TYPE_STRING:
+    case TYPE_DOMAIN:
+    case TYPE_ENUM:
+      return SORT_TEXT;
+    case TYPE_ADDRESS:
+      return SORT_ADDRESS;
+    case TYPE_IP:
+    case TYPE_NET:
+      return SORT_IP;
+    case TYPE_INT:
+    case TYPE_DECIMAL:
+    case TYPE_SIZE:
+    case TYPE_DURATION:
+    case TYPE_TIME:
+    case TYPE_DATE:
+      return SORT_NUMBER;
+    case TYPE_BOOL:
+    case TYPE_LIST:
+    case TYPE_ACTION:
+    case TYPE_RECORD:
+    case TYPE_COUNT:
+      break;
+  }
+  return SORT_NONE;
+}
+
+static ValueType field_type(const Expression *field) {
+  return field->type == TYPE_LIST ? field->element_type : field->type;
+}
+
+bool access_field_name(const Expression *expression, char name[ACCESS_NAME_MAX]) {
+  size_t at = 0;
+  while (expression->kind == EXPRESSION_FUNCTION && at < ACCESS_NAME_MAX / 2) {
+    at += (size_t)snprintf(name + at, ACCESS_NAME_MAX - at, "%p ", (const void *)expression->as.function);
+    expression = expression->left;
+  }
+  switch (expression->kind) {
+    case EXPRESSION_FACT:
+    case EXPRESSION_RAW:
+      return at + (size_t)snprintf(name + at, ACCESS_NAME_MAX - at, "%s %d", expression->kind == EXPRESSION_RAW ? "raw" : "fact",
+                                   (int)expression->as.fact) <
+             ACCESS_NAME_MAX;
+    case EXPRESSION_HEADER:
+      return at + (size_t)snprintf(name + at, ACCESS_NAME_MAX - at, "header %d %s", expression->as.header.raw, expression->as.header.name) <
+             ACCESS_NAME_MAX;
+    case EXPRESSION_LITERAL:
+    case EXPRESSION_VARIABLE:
+    case EXPRESSION_SCORE:
+    case EXPRESSION_FUNCTION:
+    case EXPRESSION_TEMPLATE:
+    case EXPRESSION_CAPTURE:
+    case EXPRESSION_DNSLIST:
+    case EXPRESSION_ELEMENT:
+    case EXPRESSION_NOT:
+    case EXPRESSION_AND:
+    case EXPRESSION_OR:
+    case EXPRESSION_COMPARE:
+    case EXPRESSION_IN_SET:
+    case EXPRESSION_IN_RANGE:
+    case EXPRESSION_IN_RESOURCE:
+    case EXPRESSION_IN_LIST:
+    case EXPRESSION_MATCH:
+    case EXPRESSION_UNDER:
+    case EXPRESSION_IS_SET:
+    case EXPRESSION_QUANTIFIER:
+    case EXPRESSION_VALUE_OF:
+    case EXPRESSION_DEFAULT:
+      break;
+  }
+  return false;
+}
+
+static bool is_field(const Expression *expression, const char **reason) {
+  char name[ACCESS_NAME_MAX];
+  if (access_field_name(expression, name))
+    return true;
+  *reason = expression->lookup_classes != 0          ? "what is compared is looked up"
+            : expression->reads_variables            ? "what is compared is a variable or a score"
+            : expression->kind == EXPRESSION_LITERAL ? "nothing but literals is compared"
+                                                     : "what is compared is no fact and no part of one";
+  return false;
+}
+
+static bool is_literal(const Expression *expression) {
+  return expression->kind == EXPRESSION_LITERAL && expression->as.literal.state == VALUE_SET;
+}
+
+static bool read_equal(const Expression *field, const Expression *literal, Access *access, const char **reason) {
+  if (!is_literal(literal)) {
+    *reason = "two facts are compared with each other";
+    return false;
+  }
+  if (!is_field(field, reason))
+    return false;
+  Sort sort = sort_of(field_type(field));
+  if (sort == SORT_NONE || sort != sort_of(literal->as.literal.type) || field_type(field) == TYPE_NET) {
+    *reason = "values of this type have no index";
+    return false;
+  }
+  *access = (Access){.kind = ACCESS_EQUAL, .field = field, .value = &literal->as.literal};
+  return true;
+}
+
+static bool read_compare(const Expression *expression, Access *access, const char **reason) {
+  if (expression->as.compare != COMPARE_EQUAL) {
+    *reason = "order (<, <=, >, >=) has no index";
+    return false;
+  }
+  if (is_literal(expression->left))
+    return read_equal(expression->right, expression->left, access, reason);
+  return read_equal(expression->left, expression->right, access, reason);
+}
+
+static bool read_set(const Expression *field, const Keyset *keyset, Access *access, const char **reason) {
+  if (!is_field(field, reason))
+    return false;
+  const KeysetShape *shape = keyset_shape(keyset);
+  Sort sort = sort_of(field_type(field));
+  if (shape->part_count != 1 || sort == SORT_NONE || sort != sort_of(shape->parts[0]) || field_type(field) == TYPE_NET) {
+    *reason = "keys of this type have no index";
+    return false;
+  }
+  *access = (Access){.kind = ACCESS_SET, .field = field, .keyset = keyset};
+  return true;
+}
+
+static bool read_resource(const Expression *expression, Access *access, const char **reason) {
+  const ResourceUse *use = expression->as.lookup.use;
+  if (use->keyset == NULL) {
+    *reason = "it asks a table or list that may change or fail";
+    return false;
+  }
+  if (expression->as.lookup.count != 1) {
+    *reason = "tuples have no index";
+    return false;
+  }
+  return read_set(expression->as.lookup.keys[0], use->keyset, access, reason);
+}
+
+static bool read_under(const Expression *expression, Access *access, const char **reason) {
+  if (!is_literal(expression->right) || sort_of(expression->right->as.literal.type) != SORT_TEXT) {
+    *reason = "what it is under is no literal";
+    return false;
+  }
+  if (!is_field(expression->left, reason))
+    return false;
+  if (sort_of(field_type(expression->left)) != SORT_TEXT) {
+    *reason = "values of this type have no index";
+    return false;
+  }
+  *access = (Access){.kind = ACCESS_UNDER, .field = expression->left, .value = &expression->right->as.literal};
+  return true;
+}
+
+static bool read_match(const Expression *expression, Access *access, const char **reason) {
+  Sort sort = sort_of(field_type(expression->left));
+  if (!is_field(expression->left, reason))
+    return false;
+  if (expression->as.regex->literals == NULL || (sort != SORT_TEXT && sort != SORT_ADDRESS)) {
+    *reason = "the regex has no text of two characters or more that must be there";
+    return false;
+  }
+  *access = (Access){.kind = ACCESS_LITERALS, .field = expression->left, .literals = expression->as.regex->literals};
+  return true;
+}
+
+bool access_read(const Expression *expression, Access *access, const char **reason) {
+  switch (expression->kind) {
+    case EXPRESSION_COMPARE:
+      return read_compare(expression, access, reason);
+    case EXPRESSION_IN_SET:
+      return read_set(expression->left, expression->as.keyset, access, reason);
+    case EXPRESSION_IN_RESOURCE:
+      return read_resource(expression, access, reason);
+    case EXPRESSION_IN_LIST:
+      return read_equal(expression->right, expression->left, access, reason);
+    case EXPRESSION_UNDER:
+      return read_under(expression, access, reason);
+    case EXPRESSION_MATCH:
+      return read_match(expression, access, reason);
+    case EXPRESSION_IN_RANGE:
+      *reason = "ranges have no index";
+      return false;
+    case EXPRESSION_IS_SET:
+      *reason = "`is set` has no index";
+      return false;
+    case EXPRESSION_QUANTIFIER:
+      *reason = "what is said of elements with has (...) has no index";
+      return false;
+    case EXPRESSION_NOT:
+      *reason = "it says what is not so (not, unless, !=, !~)";
+      return false;
+    case EXPRESSION_LITERAL:
+    case EXPRESSION_FACT:
+    case EXPRESSION_RAW:
+    case EXPRESSION_HEADER:
+    case EXPRESSION_VARIABLE:
+    case EXPRESSION_SCORE:
+    case EXPRESSION_FUNCTION:
+    case EXPRESSION_TEMPLATE:
+    case EXPRESSION_CAPTURE:
+    case EXPRESSION_DNSLIST:
+    case EXPRESSION_ELEMENT:
+    case EXPRESSION_VALUE_OF:
+    case EXPRESSION_DEFAULT:
+    case EXPRESSION_AND:
+    case EXPRESSION_OR:
+      break;
+  }
+  *reason = "it is no comparison with a literal";
+  return false;
+}
+
+bool access_is_silent(const Expression *expression) {
+  if (expression->has_match || expression->reads_message || expression->reads_details)
+    return false;
+  switch (expression->kind) {
+    case EXPRESSION_IN_RESOURCE:
+      return expression->as.lookup.use->keyset != NULL && expression->as.lookup.count == 1 &&
+             access_is_silent(expression->as.lookup.keys[0]);
+    case EXPRESSION_FUNCTION:
+    case EXPRESSION_NOT:
+    case EXPRESSION_IN_SET:
+    case EXPRESSION_IN_RANGE:
+    case EXPRESSION_IS_SET:
+      return access_is_silent(expression->left);
+    case EXPRESSION_AND:
+    case EXPRESSION_OR:
+    case EXPRESSION_COMPARE:
+    case EXPRESSION_IN_LIST:
+    case EXPRESSION_UNDER:
+    case EXPRESSION_DEFAULT:
+      return access_is_silent(expression->left) && access_is_silent(expression->right);
+    case EXPRESSION_LITERAL:
+    case EXPRESSION_FACT:
+    case EXPRESSION_RAW:
+      return true;
+    case EXPRESSION_VARIABLE:
+    case EXPRESSION_SCORE:
+    case EXPRESSION_HEADER:
+    case EXPRESSION_TEMPLATE:
+    case EXPRESSION_CAPTURE:
+    case EXPRESSION_DNSLIST:
+    case EXPRESSION_ELEMENT:
+    case EXPRESSION_MATCH:
+    case EXPRESSION_QUANTIFIER:
+    case EXPRESSION_VALUE_OF:
+      break;
+  }
+  return false;
+}
