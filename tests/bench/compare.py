@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a policy hop costs, as ratios in one run against null responders. Run from the build folder: tests/bench/compare.py [PART ...] [--runs N]
 
-Parts: policy (mailreeve-policyd against policy_null), instructions (callgrind, user space), milter (mailreeve-milter against milter_null), message (the same
+Parts: policy (mailreeve-policyd against policy_null), instructions (callgrind, user space), scale (10 to 100,000 rules), regexes (10 to 10,000), milter (mailreeve-milter against milter_null), message (the same
 with header and MIME rules on messages of 4 KiB and 1 MiB, and the memory that one of 50 MB costs), rounds, postfix
 (sessions through a private Postfix, as root), memory, dns. Without a part: all of them. Runs are interleaved, ours and the null responder in turn;
 the table prints medians. CPU is user and system time of the server's process; the machine's speed cancels out in the ratios, its noise does not: read the spread
@@ -19,12 +19,13 @@ import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, "..", "mta"), os.path.join(HERE, "..", "real")]
+sys.path[:0] = [os.path.join(HERE, "..", "mta"), os.path.join(HERE, "..", "real"), HERE]
 sys.dont_write_bytecode = True
 
 from daemons import MILTER, POLICYD, Daemon, Folder, program  # noqa: E402
 from private_postfix import PrivatePostfix, SmtpClient, can_connect, free_port, wait_until  # noqa: E402
 from probe import DnsServer  # noqa: E402
+import scale as scale_rules  # noqa: E402
 
 
 class Null:
@@ -108,6 +109,7 @@ def instructions(command, port, log, path, count):
     process = subprocess.Popen(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={log}", *command],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: can_connect(port), "the server under callgrind listens", 120)
+    ask(port, request(0))  # it listens before it has read its rules
     subprocess.run([program("tests/bench/policy_load"), str(port), "1", str(count), path], check=True, stdout=subprocess.DEVNULL)
     process.terminate()
     process.wait()
@@ -132,6 +134,69 @@ def part_instructions(folder, _):
             totals.append(instructions(command, port, log, path, count))
         figures.append((totals[1] - totals[0]) / 10000)
     print(f"\nuser-space instructions a request (callgrind): mailreeve-policyd {figures[0]:.0f}, null responder {figures[1]:.0f}")
+
+
+def with_facts(text, facts):
+    for name, value in facts.items():
+        text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, count=1, flags=re.M)
+    return text
+
+
+def wrong_answers(port, rules, count):
+    """How many of `count` requests are not answered as the plain evaluator says."""
+    wrong = 0
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        answers = connection.makefile("r", encoding="ascii", newline="\n")
+        for number in range(count):
+            facts = rules.request(number % 100 == 0)
+            connection.sendall(with_facts(request(number), facts).encode())
+            action = answers.readline()
+            answers.readline()
+            expected = rules.verdict(facts)
+            found = re.search(r"rule (\d+)", action)
+            wrong += (int(found[1]) if found else None) != expected or (found is None and action != "action=DUNNO\n")
+    return wrong
+
+
+def instructions_of(folder, rules, path):
+    """User-space instructions a request with these rules."""
+    log = os.path.join(folder.path, "callgrind.log")
+    totals = []
+    for count in (1000, 6000):
+        port = free_port()
+        totals.append(instructions([program(POLICYD), "--foreground", "--rules", rules, "--listen", f"inet:127.0.0.1:{port}"], port, log, path, count))
+    return (totals[1] - totals[0]) / 5000
+
+
+def scale(folder, runs, sizes, kinds, title):
+    head(title, "null")
+    base = None
+    for size in sizes:
+        rules = scale_rules.Rules(size, kinds=kinds)
+        file = folder.write(f"{size}.rules", rules.text())
+        path = folder.write("requests", "".join(with_facts(request(n), rules.request(n % 100 == 0)) for n in range(1000)))
+        start = time.monotonic()
+        with Daemon(POLICYD, folder, file) as ours, Null("policy_null") as null:
+            print(f"{size} rules: ready after {time.monotonic() - start:.2f} s, {resident_kib(ours.process.pid) / 1024:.1f} MiB resident; "
+                  f"{wrong_answers(ours.port, rules, 20000)} of 20000 answers wrong")
+            a, b = [], []
+            for _ in range(runs):
+                a.append(measure("policy_load", ours.process.pid, ours.port, 8, 50000, path))
+                b.append(measure("policy_load", null.process.pid, null.port, 8, 50000, path))
+            row(f"{size} rules, CPU us a request", [20 * f["cpu"] for f in a], [20 * f["cpu"] for f in b], "<= 1.3 times that of 10 rules")
+            row(f"{size} rules, requests a second", [float(f["per_second"]) for f in a], [float(f["per_second"]) for f in b], ">= 0.7")
+        if shutil.which("valgrind") is not None:
+            figure = instructions_of(folder, file, path)
+            base = base or figure
+            print(f"{size} rules, user-space instructions a request: {figure:.0f}, {figure / base:.3f} of those of {sizes[0]} rules")
+
+
+def part_scale(folder, runs):
+    scale(folder, runs, scale_rules.SIZES, ("address", "network", "domain", "regex"), "rules of four kinds, against the null responder")
+
+
+def part_regexes(folder, runs):
+    scale(folder, runs, scale_rules.SIZES[:4], ("regex",), "regexes alone, each with a text that must be there, against the null responder")
 
 
 def part_milter(folder, runs):
@@ -322,7 +387,7 @@ def read(name):
         return text.read()
 
 
-PARTS = {"policy": part_policy, "instructions": part_instructions, "milter": part_milter, "message": part_message, "rounds": part_rounds, "postfix": part_postfix,
+PARTS = {"policy": part_policy, "instructions": part_instructions, "scale": part_scale, "regexes": part_regexes, "milter": part_milter, "message": part_message, "rounds": part_rounds, "postfix": part_postfix,
          "memory": part_memory, "dns": part_dns}
 
 

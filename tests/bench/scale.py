@@ -1,0 +1,89 @@
+"""scale.py: rules of any number, requests, and the answers that they must get, from a seed; the answers by a plain evaluator of its own. For compare.py.
+
+A quarter of the rules each: client address, client network, sender domain, regex on sender or HELO. One request in a hundred matches a rule, the others none.
+"""
+import ipaddress
+import random
+import re
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+SIZES = (10, 100, 1000, 10000, 100000)
+
+
+class Rules:
+    """`kinds`: which of address, network, domain and regex take turns."""
+
+    def __init__(self, count, seed=1, kinds=("address", "network", "domain", "regex")):
+        self.random = random.Random(seed)
+        self.addresses, self.networks, self.domains, self.regexes = {}, {}, {}, []
+        self.lines = []
+        self.matching = []  # a request that matches the rule
+        self.verdicts = {}
+        for number in range(count):
+            condition = getattr(self, kinds[number % len(kinds)])(number)
+            self.lines.append(f'    [r{number}] reject 550 5.7.1 "rule {number}" if {condition}')
+
+    def text(self):
+        return "at rcpt {\n" + "\n".join(self.lines) + "\n}\n"
+
+    def word(self, length):
+        return "".join(self.random.choice(LETTERS) for _ in range(length))
+
+    def client(self):
+        """IPv6 is a third of it."""
+        if self.random.randrange(3) == 0:
+            return ipaddress.ip_address(0x20010db8 << 96 | self.random.getrandbits(96))
+        return ipaddress.ip_address(self.random.randrange(0x0B000000, 0xDF000000))
+
+    def address(self, number):
+        client = self.client()
+        self.addresses.setdefault(client, number)
+        self.matching.append({"client_address": str(client)})
+        return f"client_address == {client}"
+
+    def network(self, number):
+        client = self.client()
+        prefix = self.random.randrange(20, 31) if client.version == 4 else self.random.randrange(44, 97)
+        network = ipaddress.ip_network((client, prefix), strict=False)
+        self.networks.setdefault((client.version, prefix), {}).setdefault(int(network.network_address), number)
+        self.matching.append({"client_address": str(client)})
+        return f"client_address in {network}"
+
+    def domain(self, number):
+        domain = f"{self.word(9)}.example"
+        self.domains.setdefault(domain, number)
+        self.matching.append({"sender": f"someone@{domain}"})
+        return f'sender.domain == "{domain}"'
+
+    def regex(self, number):
+        fact = self.random.choice(("sender", "helo_name"))
+        start, end = self.word(6), self.word(5)
+        text = f"{start}{self.random.randrange(1000)}.{end}.test"
+        pattern = self.random.choice((f"{start}[0-9]+\\.{end}", f"{start}\\d*\\.{end}\\.", f"(mail|{start})[^.]+\\.{end}\\.test$"))
+        self.regexes.append((number, fact, re.compile(pattern, re.IGNORECASE)))
+        self.matching.append({fact: f"a@{text}" if fact == "sender" else text})
+        return f"{fact} ~ /{pattern}/"
+
+    def request(self, match):
+        """The facts of a request; few senders and HELO names, so that the plain evaluator need not read each regex for each request anew."""
+        facts = {"client_address": str(self.client()), "sender": f"user{self.random.randrange(300)}@adelphia{self.random.randrange(3)}.net",
+                 "helo_name": f"mail{self.random.randrange(300):03d}.adelphia.net"}
+        if match and self.matching:
+            facts.update(self.random.choice(self.matching))
+        return facts
+
+    def regex_verdict(self, fact, text):
+        if (fact, text) not in self.verdicts:
+            self.verdicts[fact, text] = next((number for number, of, regex in self.regexes if of == fact and regex.search(text)), None)
+        return self.verdicts[fact, text]
+
+    def verdict(self, facts):
+        """The first rule that matches, or None."""
+        client = ipaddress.ip_address(facts["client_address"])
+        found = [self.addresses.get(client), self.domains.get(facts["sender"].rsplit("@", 1)[1])]
+        for (version, prefix), networks in self.networks.items():
+            if version == client.version:
+                bits = client.max_prefixlen - prefix
+                found.append(networks.get(int(client) >> bits << bits))
+        found += [self.regex_verdict(fact, facts[fact]) for fact in ("sender", "helo_name")]
+        return min((number for number in found if number is not None), default=None)
