@@ -33,7 +33,8 @@ class Null:
 
     def __init__(self, name, *arguments):
         self.port = free_port()
-        self.process = subprocess.Popen([program(f"tests/bench/{name}"), str(self.port), *arguments])
+        # A session of its own, as our daemons have: the kernel's autogroups would else let it share the load program's turn on the processors.
+        self.process = subprocess.Popen([program(f"tests/bench/{name}"), str(self.port), *arguments], start_new_session=True)
         wait_until(lambda: can_connect(self.port), f"{name} listens")
 
     def __enter__(self):
