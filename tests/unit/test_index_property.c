@@ -10,7 +10,7 @@
 #include "tests/unit/unit.h"
 
 enum { SESSIONS = 40, PHASES = 2, LINES_MAX = 160, DEPTH_MAX = 3 };
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { DEFAULT_ROUNDS = 400 };
 #else
 enum { DEFAULT_ROUNDS = 13000 };
