@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include <pthread.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
@@ -35,12 +36,12 @@ typedef struct Environment {
   MDB_env *env;
   MDB_dbi database;
   int descriptor;
-  GMutex reading; /* guards what follows */
+  pthread_mutex_t reading; /* guards what follows */
   off_t size;     /* an LMDB file never becomes smaller */
   bool was_busy;  /* a writer held it for the whole time: nobody waits again until it has gone */
 } Environment;
 
-static GMutex environments_lock;
+static pthread_mutex_t environments_lock = PTHREAD_MUTEX_INITIALIZER;
 static GSList *environments;
 
 static Environment *environment_find(const struct stat *status) {
@@ -56,7 +57,7 @@ static Environment *environment_find(const struct stat *status) {
 
 static void environment_free(Environment *environment) {
   mdb_env_close(environment->env);
-  g_mutex_clear(&environment->reading);
+  (void)pthread_mutex_destroy(&environment->reading);
   g_free(environment);
 }
 
@@ -119,7 +120,7 @@ static bool check_size(Environment *environment, const char **reason, Arena *are
 
 static bool begin(void *map, void **reader, Arena *arena, const char **reason) {
   Environment *environment = map;
-  g_mutex_lock(&environment->reading);
+  (void)pthread_mutex_lock(&environment->reading);
   if (lock_shared(environment, reason, arena)) {
     MDB_txn *transaction;
     if (check_size(environment, reason, arena)) {
@@ -132,7 +133,7 @@ static bool begin(void *map, void **reader, Arena *arena, const char **reason) {
     }
     (void)lock_file(environment->descriptor, F_UNLCK);
   }
-  g_mutex_unlock(&environment->reading);
+  (void)pthread_mutex_unlock(&environment->reading);
   return false;
 }
 
@@ -140,7 +141,7 @@ static void end(void *map, void *reader) {
   Environment *environment = map;
   mdb_txn_abort(reader);
   (void)lock_file(environment->descriptor, F_UNLCK);
-  g_mutex_unlock(&environment->reading);
+  (void)pthread_mutex_unlock(&environment->reading);
 }
 
 static AnswerState get(void *map, void *reader, Slice key, Slice *value, Arena *arena, const char **reason) {
@@ -215,7 +216,7 @@ static Environment *environment_open(const char *path, struct stat *status, GErr
     return NULL;
   }
   Environment *environment = g_new0(Environment, 1);
-  g_mutex_init(&environment->reading);
+  (void)pthread_mutex_init(&environment->reading, NULL);
   environment->references = 1;
   int result = mdb_env_create(&environment->env);
   if (result == 0) {
@@ -244,23 +245,23 @@ static void *open_lmdb(const char *path, struct stat *status, GError **error) {
     (void)table_file_fail(error, path, g_strerror(errno));
     return NULL;
   }
-  g_mutex_lock(&environments_lock);
+  (void)pthread_mutex_lock(&environments_lock);
   Environment *environment = environment_find(status);
   if (!environment) {
     environment = environment_open(path, status, error);
   }
-  g_mutex_unlock(&environments_lock);
+  (void)pthread_mutex_unlock(&environments_lock);
   return environment;
 }
 
 static void close_lmdb(void *map) {
   Environment *environment = map;
-  g_mutex_lock(&environments_lock);
+  (void)pthread_mutex_lock(&environments_lock);
   if (--environment->references == 0) {
     environments = g_slist_remove(environments, environment);
     environment_free(environment);
   }
-  g_mutex_unlock(&environments_lock);
+  (void)pthread_mutex_unlock(&environments_lock);
 }
 
 static const MapFormat format = {.suffix = ".lmdb", .open = open_lmdb, .close = close_lmdb, .begin = begin, .end = end, .get = get};

@@ -3,6 +3,7 @@
  */
 #include "common/lookup/map_file.h"
 
+#include <pthread.h>
 #include <errno.h>
 
 #include "common/lookup/map_key.h"
@@ -16,7 +17,7 @@ typedef struct MapFile {
   bool optional;
   bool check_owners;
   void (*tell)(const char *label, const char *text);
-  GMutex opening;   /* one at a time; guards what follows */
+  pthread_mutex_t opening;   /* one at a time; guards what follows */
   struct stat seen; /* of the file that was looked at last, good or bad; st_ino 0: none was there */
   bool good;        /* what was seen is what is open */
 } MapFile;
@@ -121,7 +122,7 @@ Resource *map_file_open(const MapFormat *format, const ResourceSpec *spec, const
   file->optional = spec->optional;
   file->check_owners = context->check_owners;
   file->tell = context->tell;
-  g_mutex_init(&file->opening);
+  (void)pthread_mutex_init(&file->opening, NULL);
   if (!load(file, error)) {
     resource_unref(&file->resource);
     return NULL;
@@ -131,9 +132,9 @@ Resource *map_file_open(const MapFormat *format, const ResourceSpec *spec, const
 
 bool map_file_refresh(Resource *resource, GError **error) {
   MapFile *file = (MapFile *)resource;
-  g_mutex_lock(&file->opening);
+  (void)pthread_mutex_lock(&file->opening);
   bool good = load(file, error);
-  g_mutex_unlock(&file->opening);
+  (void)pthread_mutex_unlock(&file->opening);
   return good;
 }
 
@@ -142,12 +143,12 @@ void map_file_renew(Resource *resource) {
   struct stat status;
   g_autoptr(GError) error = NULL;
   /* Who opens it now opens it for all. */
-  if (stat(file->path, &status) != 0 || !g_mutex_trylock(&file->opening)) {
+  if (stat(file->path, &status) != 0 || pthread_mutex_trylock(&file->opening) != 0) {
     return;
   }
   /* What could not be used is not tried again until it changes. */
   bool good = same_content(&status, &file->seen) || load(file, &error);
-  g_mutex_unlock(&file->opening);
+  (void)pthread_mutex_unlock(&file->opening);
   if (!good && file->tell) {
     file->tell(resource->label, error->message);
   }
@@ -155,7 +156,7 @@ void map_file_renew(Resource *resource) {
 
 void map_file_close(Resource *resource) {
   MapFile *file = (MapFile *)resource;
-  g_mutex_clear(&file->opening);
+  (void)pthread_mutex_destroy(&file->opening);
   g_free(file->path);
   g_free(file);
 }

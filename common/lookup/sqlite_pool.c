@@ -3,6 +3,7 @@
  */
 #include "common/lookup/sqlite_pool.h"
 
+#include <pthread.h>
 #include <errno.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -28,7 +29,9 @@ struct SqlitePool {
   KeysetShape shape;
   bool optional;
   gint closed;
-  GAsyncQueue *waiting; /* of Task */
+  pthread_mutex_t lock; /* guards `waiting` */
+  pthread_cond_t more;
+  GQueue waiting; /* of Task */
   GThread *workers[WORKERS];
 };
 
@@ -45,7 +48,9 @@ static void pool_hold(void *self) {
 static void pool_drop(void *self) {
   SqlitePool *pool = self;
   if (g_atomic_int_dec_and_test(&pool->references)) {
-    g_async_queue_unref(pool->waiting);
+    g_queue_clear_full(&pool->waiting, g_free);
+    (void)pthread_cond_destroy(&pool->more);
+    (void)pthread_mutex_destroy(&pool->lock);
     g_free(pool->path);
     g_free(pool->query);
     g_free(pool);
@@ -201,11 +206,21 @@ static Answer *ask_connection(SqlitePool *pool, Connection *connection, const Ta
   return answer;
 }
 
+static Task *next_task(SqlitePool *pool) {
+  (void)pthread_mutex_lock(&pool->lock);
+  while (g_queue_is_empty(&pool->waiting)) {
+    (void)pthread_cond_wait(&pool->more, &pool->lock);
+  }
+  Task *task = g_queue_pop_head(&pool->waiting);
+  (void)pthread_mutex_unlock(&pool->lock);
+  return task;
+}
+
 static gpointer work(gpointer data) {
   SqlitePool *pool = data;
   Connection connection = {0};
   for (;;) {
-    g_autofree Task *task = g_async_queue_pop(pool->waiting);
+    g_autofree Task *task = next_task(pool);
     if (task->question == NULL) {
       break;
     }
@@ -224,12 +239,13 @@ static void pool_start(void *self, Question *question) {
   SqlitePool *pool = self;
   Task *task = g_new(Task, 1);
   *task = (Task){question_ref(question), g_get_monotonic_time() + (gint64)LIMIT_DEADLINE_MS * 1000};
-  g_async_queue_lock(pool->waiting);
+  (void)pthread_mutex_lock(&pool->lock);
   bool closed = g_atomic_int_get(&pool->closed); /* then no worker would take it */
   if (!closed) {
-    g_async_queue_push_unlocked(pool->waiting, task);
+    g_queue_push_tail(&pool->waiting, task);
   }
-  g_async_queue_unlock(pool->waiting);
+  (void)pthread_cond_broadcast(&pool->more);
+  (void)pthread_mutex_unlock(&pool->lock);
   if (closed) {
     question_answer(question, answer_new_failed("the table was closed"));
     question_unref(task->question);
@@ -258,7 +274,9 @@ SqlitePool *sqlite_pool_new(const char *path, const char *query, const KeysetSha
   pool->query = g_strdup(query);
   pool->shape = *shape;
   pool->optional = optional;
-  pool->waiting = g_async_queue_new();
+  g_queue_init(&pool->waiting);
+  (void)pthread_mutex_init(&pool->lock, NULL);
+  (void)pthread_cond_init(&pool->more, NULL);
   Connection connection = {0};
   struct stat status;
   bool absent = optional && stat(path, &status) != 0 && errno == ENOENT;
@@ -272,12 +290,13 @@ SqlitePool *sqlite_pool_new(const char *path, const char *query, const KeysetSha
 }
 
 void sqlite_pool_close(SqlitePool *pool) {
-  g_async_queue_lock(pool->waiting);
+  (void)pthread_mutex_lock(&pool->lock);
   g_atomic_int_set(&pool->closed, 1);
   for (size_t i = 0; i < WORKERS; i++) {
-    g_async_queue_push_unlocked(pool->waiting, g_new0(Task, 1));
+    g_queue_push_tail(&pool->waiting, g_new0(Task, 1));
   }
-  g_async_queue_unlock(pool->waiting);
+  (void)pthread_cond_broadcast(&pool->more);
+  (void)pthread_mutex_unlock(&pool->lock);
   for (size_t i = 0; i < WORKERS; i++) {
     (void)g_thread_join(pool->workers[i]);
   }
