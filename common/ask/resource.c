@@ -62,7 +62,7 @@ void resource_init(Resource *resource, const ResourceSpec *spec) {
   resource->identity = resource_identity(spec);
   resource->label = g_strdup_printf("%s %s", spec->kind->name, spec->text);
   resource->version = NULL;
-  g_mutex_init(&resource->lock);
+  (void)pthread_mutex_init(&resource->lock, NULL);
 }
 
 Resource *resource_ref(Resource *resource) {
@@ -77,7 +77,7 @@ void resource_unref(Resource *resource) {
   resource_version_unref(g_steal_pointer(&resource->version));
   g_clear_pointer(&resource->identity, g_free);
   g_clear_pointer(&resource->label, g_free);
-  g_mutex_clear(&resource->lock);
+  (void)pthread_mutex_destroy(&resource->lock);
   resource->kind->close(resource);
 }
 
@@ -85,12 +85,12 @@ ResourceVersion *resource_pin(Resource *resource) {
   if (resource->kind->renew) {
     resource->kind->renew(resource);
   }
-  g_mutex_lock(&resource->lock);
+  (void)pthread_mutex_lock(&resource->lock);
   ResourceVersion *version = resource->version;
   if (version) {
     g_atomic_int_inc(&version->references);
   }
-  g_mutex_unlock(&resource->lock);
+  (void)pthread_mutex_unlock(&resource->lock);
   return version;
 }
 
@@ -101,9 +101,9 @@ void resource_version_unref(ResourceVersion *version) {
 }
 
 void resource_publish(Resource *resource, ResourceVersion *version) {
-  g_mutex_lock(&resource->lock);
+  (void)pthread_mutex_lock(&resource->lock);
   ResourceVersion *old = resource->version;
   resource->version = version;
-  g_mutex_unlock(&resource->lock);
+  (void)pthread_mutex_unlock(&resource->lock);
   resource_version_unref(old);
 }

@@ -8,6 +8,8 @@
 #ifndef COMMON_ASK_RESOURCE_H
 #define COMMON_ASK_RESOURCE_H
 
+#include <pthread.h>
+
 #include "common/ask/keyset.h"
 #include "common/ask/lookup.h"
 #include "common/smtp/value.h"
@@ -20,35 +22,35 @@ typedef struct ResourceVersion ResourceVersion;
 
 typedef struct ResourceSpec {
   const ResourceKind *kind;
-  const char *name;       /* in the rules: "banned"; not part of the identity */
-  const char *text;       /* "our-nets", "zen.spamhaus.org" */
-  const char *directory;  /* of the rules file: relative paths start there */
-  const char *codes;      /* dnslist only; NULL: none */
-  KeysetShape shape;      /* tables: key and value; dnslist: one part, ip or domain */
-  bool optional;          /* absent is empty */
+  const char *name;      /* in the rules: "banned"; not part of the identity */
+  const char *text;      /* "our-nets", "zen.spamhaus.org" */
+  const char *directory; /* of the rules file: relative paths start there */
+  const char *codes;     /* dnslist only; NULL: none */
+  KeysetShape shape;     /* tables: key and value; dnslist: one part, ip or domain */
+  bool optional;         /* absent is empty */
 } ResourceSpec;
 
 /* What kinds need from the process. Any may be NULL where nothing needs it (`check` without DNS). */
 typedef struct ResourceContext {
   const LookupBackend *dns; /* answers keys "NAME A" and "NAME TXT" (dns.h) */
   void *dns_self;
-  bool check_owners; /* files must be owned by root or our user and not be writable by others */
+  bool check_owners;                                 /* files must be owned by root or our user and not be writable by others */
   void (*tell)(const char *label, const char *text); /* any thread: a warning for the log; NULL: nobody is told */
 } ResourceContext;
 
 /* What a resource says of a key. */
 typedef struct ResourceAnswer {
   AnswerState state;
-  Value value;        /* of a map, when found */
-  const char *reason; /* when failed */
-  Slice entry; /* of a table, when found: the entry that answered, as it is written there */
+  Value value;            /* of a map, when found */
+  const char *reason;     /* when failed */
+  Slice entry;            /* of a table, when found: the entry that answered, as it is written there */
   Slice code, text, zone; /* dnslist, when found: the address that listed it, the list's TXT text (may be empty), the zone */
 } ResourceAnswer;
 
 struct ResourceKind {
-  const char *name;        /* "file", "dnslist": the word in the rules */
+  const char *name; /* "file", "dnslist": the word in the rules */
   const char *sentence;
-  const char *synopsis;    /* for the manual: "from file \"PATH\"" */
+  const char *synopsis; /* for the manual: "from file \"PATH\"" */
   LookupClass lookup_class;
   ErrorBehaviour on_error; /* its default */
   bool is_table;           /* declared by `table ... from KIND`; else by a word of its own */
@@ -83,7 +85,7 @@ struct Resource {
   const ResourceKind *kind;
   char *identity;           /* resource_identity() of its spec */
   char *label;              /* "dnslist zen.spamhaus.org", for logs */
-  GMutex lock;              /* guards `version` */
+  pthread_mutex_t lock;     /* guards `version` */
   ResourceVersion *version; /* the newest; NULL for kinds without content */
 };
 
@@ -97,7 +99,8 @@ GQuark resource_error_quark(void);
 char *resource_identity(const ResourceSpec *spec);
 void resource_init(Resource *resource, const ResourceSpec *spec);
 Resource *resource_ref(Resource *resource);
-void resource_unref(Resource *resource); /* takes NULL; the last one clears this struct, then calls kind->close, which frees it with its own */
+void resource_unref(
+    Resource *resource); /* takes NULL; the last one clears this struct, then calls kind->close, which frees it with its own */
 /* Thread-safe: the newest version with a reference (NULL when the kind has none), renewed before where the kind does that. */
 ResourceVersion *resource_pin(Resource *resource);
 void resource_version_unref(ResourceVersion *version); /* takes NULL */

@@ -3,6 +3,7 @@
  */
 #include "common/base/clock.h"
 
+#include <pthread.h>
 #include <time.h>
 
 /* Linux has it. */
@@ -12,7 +13,7 @@
 
 struct Clock {
   bool manual;
-  GMutex lock; /* guards what follows; manual clocks only */
+  pthread_mutex_t lock; /* guards what follows; manual clocks only */
   int64_t unix_nanoseconds;
   int64_t monotonic;
 };
@@ -36,13 +37,13 @@ Clock *clock_manual_new(int64_t unix_seconds) {
   clock->manual = true;
   clock->unix_nanoseconds = clamp_to_nanoseconds(unix_seconds);
   clock->monotonic = NANOSECONDS_PER_SECOND;
-  g_mutex_init(&clock->lock);
+  (void)pthread_mutex_init(&clock->lock, NULL);
   return clock;
 }
 
 void clock_free(Clock *clock) {
   if (clock && clock->manual) {
-    g_mutex_clear(&clock->lock);
+    (void)pthread_mutex_destroy(&clock->lock);
     g_free(clock);
   }
 }
@@ -50,25 +51,25 @@ void clock_free(Clock *clock) {
 /* Setting the wall clock forward lets the same time pass on the monotonic one; setting it back does not turn that one back. */
 void clock_manual_set(Clock *clock, int64_t unix_seconds) {
   g_assert(clock->manual);
-  g_mutex_lock(&clock->lock);
+  (void)pthread_mutex_lock(&clock->lock);
   int64_t target = clamp_to_nanoseconds(unix_seconds);
   int64_t passed;
   if (!__builtin_sub_overflow(target, clock->unix_nanoseconds, &passed) && passed > 0 && clock->monotonic <= INT64_MAX - passed) {
     clock->monotonic += passed;
   }
   clock->unix_nanoseconds = target;
-  g_mutex_unlock(&clock->lock);
+  (void)pthread_mutex_unlock(&clock->lock);
 }
 
 void clock_manual_advance(Clock *clock, int64_t nanoseconds) {
   g_assert(clock->manual && nanoseconds >= 0);
-  g_mutex_lock(&clock->lock);
+  (void)pthread_mutex_lock(&clock->lock);
   g_assert(clock->monotonic <= INT64_MAX - nanoseconds);
   clock->monotonic += nanoseconds;
   if (__builtin_add_overflow(clock->unix_nanoseconds, nanoseconds, &clock->unix_nanoseconds)) {
     clock->unix_nanoseconds = INT64_MAX;
   }
-  g_mutex_unlock(&clock->lock);
+  (void)pthread_mutex_unlock(&clock->lock);
 }
 
 static int64_t read_system(clockid_t id) {
@@ -82,9 +83,9 @@ int64_t clock_monotonic(Clock *clock) {
   if (!clock->manual) {
     return read_system(CLOCK_MONOTONIC);
   }
-  g_mutex_lock(&clock->lock);
+  (void)pthread_mutex_lock(&clock->lock);
   int64_t now = clock->monotonic;
-  g_mutex_unlock(&clock->lock);
+  (void)pthread_mutex_unlock(&clock->lock);
   return now;
 }
 
@@ -95,9 +96,9 @@ int64_t clock_monotonic_about(Clock *clock) {
 int64_t clock_unix(Clock *clock) {
   int64_t now;
   if (clock->manual) {
-    g_mutex_lock(&clock->lock);
+    (void)pthread_mutex_lock(&clock->lock);
     now = clock->unix_nanoseconds;
-    g_mutex_unlock(&clock->lock);
+    (void)pthread_mutex_unlock(&clock->lock);
   } else {
     now = read_system(CLOCK_REALTIME);
   }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "common/base/limits.h"
@@ -22,7 +23,7 @@ typedef struct FileTable {
   KeysetShape shape;
   bool optional;
   bool check_owners;
-  GMutex refreshing; /* one at a time; guards what follows */
+  pthread_mutex_t refreshing; /* one at a time; guards what follows */
   bool present;
   uint64_t hash; /* of the content read last */
   size_t length;
@@ -160,7 +161,7 @@ static Resource *open_file(const ResourceSpec *spec, const ResourceContext *cont
   table->shape = spec->shape;
   table->optional = spec->optional;
   table->check_owners = context->check_owners;
-  g_mutex_init(&table->refreshing);
+  (void)pthread_mutex_init(&table->refreshing, NULL);
   if (!load(table, error)) {
     resource_unref(&table->resource);
     return NULL;
@@ -170,15 +171,15 @@ static Resource *open_file(const ResourceSpec *spec, const ResourceContext *cont
 
 static bool refresh_file(Resource *resource, GError **error) {
   FileTable *table = (FileTable *)resource;
-  g_mutex_lock(&table->refreshing);
+  (void)pthread_mutex_lock(&table->refreshing);
   bool good = load(table, error);
-  g_mutex_unlock(&table->refreshing);
+  (void)pthread_mutex_unlock(&table->refreshing);
   return good;
 }
 
 static void close_file(Resource *resource) {
   FileTable *table = (FileTable *)resource;
-  g_mutex_clear(&table->refreshing);
+  (void)pthread_mutex_destroy(&table->refreshing);
   g_free(table->path);
   g_free(table);
 }

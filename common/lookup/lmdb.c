@@ -37,8 +37,8 @@ typedef struct Environment {
   MDB_dbi database;
   int descriptor;
   pthread_mutex_t reading; /* guards what follows */
-  off_t size;     /* an LMDB file never becomes smaller */
-  bool was_busy;  /* a writer held it for the whole time: nobody waits again until it has gone */
+  off_t size;              /* an LMDB file never becomes smaller */
+  bool was_busy;           /* a writer held it for the whole time: nobody waits again until it has gone */
 } Environment;
 
 static pthread_mutex_t environments_lock = PTHREAD_MUTEX_INITIALIZER;

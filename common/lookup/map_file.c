@@ -17,9 +17,9 @@ typedef struct MapFile {
   bool optional;
   bool check_owners;
   void (*tell)(const char *label, const char *text);
-  pthread_mutex_t opening;   /* one at a time; guards what follows */
-  struct stat seen; /* of the file that was looked at last, good or bad; st_ino 0: none was there */
-  bool good;        /* what was seen is what is open */
+  pthread_mutex_t opening; /* one at a time; guards what follows */
+  struct stat seen;        /* of the file that was looked at last, good or bad; st_ino 0: none was there */
+  bool good;               /* what was seen is what is open */
 } MapFile;
 
 typedef struct MapVersion {

@@ -3,8 +3,8 @@
  */
 #include "common/lookup/sqlite_pool.h"
 
-#include <pthread.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
