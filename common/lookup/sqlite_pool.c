@@ -11,6 +11,7 @@
 
 #include "common/ask/scheduler.h"
 #include "common/base/limits.h"
+#include "common/lookup/map_question.h"
 #include "common/lookup/table_file.h"
 
 enum { WORKERS = 2, STEPS_BETWEEN_LOOKS = 1000 };
@@ -130,60 +131,45 @@ static int is_over(void *data) {
   return g_atomic_int_get(&watch->pool->closed) || g_get_monotonic_time() > watch->until;
 }
 
-/* Binds the texts of one try, which are in front of *keys. False: the bytes do not hold as many. */
-static bool bind_texts(const SqlitePool *pool, sqlite3_stmt *query, Slice *keys, GString *shown) {
+/* Binds the texts of one try. */
+static void bind_texts(const SqlitePool *pool, sqlite3_stmt *query, const Slice *parts) {
   for (size_t i = 0; i < pool->shape.part_count; i++) {
-    bool found;
     int64_t number;
-    Slice text = slice_split(*keys, '\0', keys, &found);
-    if (!found) {
-      return false;
-    }
     int place = (int)i + 1;
-    if (pool->shape.parts[i] == TYPE_INT && slice_to_int(text, &number)) {
+    if (pool->shape.parts[i] == TYPE_INT && slice_to_int(parts[i], &number)) {
       (void)sqlite3_bind_int64(query, place, number);
     } else {
-      (void)sqlite3_bind_text(query, place, text.length ? text.data : "", (int)text.length, SQLITE_STATIC);
+      (void)sqlite3_bind_text(query, place, parts[i].length ? parts[i].data : "", (int)parts[i].length, SQLITE_STATIC);
     }
-    g_string_append_printf(shown, "%s%.*s", i ? ", " : "", SLICE_ARGS(text));
   }
-  return true;
 }
 
-static GBytes *payload_of(sqlite3_stmt *query, const GString *shown) {
+static GBytes *payload_of(const SqlitePool *pool, sqlite3_stmt *query, const Slice *parts) {
   const char *value = (const char *)sqlite3_column_text(query, 0);
   size_t length = (size_t)sqlite3_column_bytes(query, 0);
-  GByteArray *bytes = g_byte_array_new();
-  g_byte_array_append(bytes, (const guint8 *)shown->str, (guint)shown->len + 1);
-  if (value && length) {
-    g_byte_array_append(bytes, (const guint8 *)value, (guint)length);
-  }
-  return g_byte_array_free_to_bytes(bytes);
+  return map_question_payload(parts, pool->shape.part_count, slice_make(value, value ? length : 0));
 }
 
 /* SQLITE_ROW: *payload is the answer; SQLITE_DONE: there is none; else it failed. */
-static int ask_each(const SqlitePool *pool, sqlite3_stmt *query, Slice keys, GBytes **payload) {
-  g_autoptr(GString) shown = g_string_new(NULL);
-  while (bind_texts(pool, query, &keys, shown)) {
+static int ask_each(const SqlitePool *pool, sqlite3_stmt *query, Slice texts, GBytes **payload) {
+  Slice parts[KEYSET_PARTS_MAX];
+  while (map_question_next(&texts, parts, pool->shape.part_count)) {
+    bind_texts(pool, query, parts);
     int result = sqlite3_step(query);
     bool has_value = result == SQLITE_ROW && (!pool->shape.has_value || sqlite3_column_type(query, 0) != SQLITE_NULL);
     if (has_value) {
-      *payload = payload_of(query, shown);
+      *payload = payload_of(pool, query, parts);
     }
     (void)sqlite3_reset(query);
     if (has_value || (result != SQLITE_ROW && result != SQLITE_DONE)) {
       return result;
     }
-    g_string_truncate(shown, 0);
   }
   return SQLITE_DONE;
 }
 
 static Answer *ask_connection(SqlitePool *pool, Connection *connection, const Task *task) {
   g_autoptr(GError) error = NULL;
-  Slice keys = slice_make(task->question->key, task->question->key_length);
-  bool found;
-  (void)slice_split(keys, '\0', &keys, &found); /* the text to show */
   if (!connection_ready(pool, connection, &error)) {
     struct stat status;
     bool absent = pool->optional && stat(pool->path, &status) != 0 && errno == ENOENT;
@@ -192,7 +178,7 @@ static Answer *ask_connection(SqlitePool *pool, Connection *connection, const Ta
   Watch watch = {pool, task->until};
   g_autoptr(GBytes) payload = NULL;
   sqlite3_progress_handler(connection->database, STEPS_BETWEEN_LOOKS, is_over, &watch);
-  int result = ask_each(pool, connection->query, keys, &payload);
+  int result = ask_each(pool, connection->query, map_question_texts(task->question), &payload);
   sqlite3_progress_handler(connection->database, 0, NULL, NULL);
   (void)sqlite3_clear_bindings(connection->query);
   if (result == SQLITE_ROW) {

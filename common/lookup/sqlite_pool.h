@@ -1,8 +1,7 @@
 /*
  * sqlite_pool.h: a database of SQLite and one query in it, asked by a few threads of its own, because asking may block.
  *
- * A question's key is a text to show, a NUL, and the texts that are bound to the query's parameters, each with a NUL behind it: as many as there are parameters, and then the same again
- * for what is tried next. The first that gives a row with a value answers. The payload is that text (the parts of several with ", " between), a NUL, and the value.
+ * Questions and payloads are those of map_question.h: each text is bound to a parameter of the query, and the first try that gives a row with a value answers.
  */
 #ifndef COMMON_LOOKUP_SQLITE_POOL_H
 #define COMMON_LOOKUP_SQLITE_POOL_H

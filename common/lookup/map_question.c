@@ -1,0 +1,119 @@
+/*
+ * map_question.c: a key as the texts to ask for, and the text that answers.
+ */
+#include "common/lookup/map_question.h"
+
+#include "common/base/limits.h"
+#include "common/lookup/map_key.h"
+
+char *map_question_problem(const KeysetShape *shape) {
+  for (size_t i = 0; i < shape->part_count; i++) {
+    KeysetShape part = {.part_count = 1, .parts = {shape->parts[i]}};
+    const char *problem = map_key_problem(&part);
+    if (problem) {
+      return g_strdup(problem);
+    }
+  }
+  return NULL;
+}
+
+typedef struct Writing {
+  GString *key;
+  bool possible; /* a text with a NUL inside is in no table */
+} Writing;
+
+static bool add_text(void *self, Slice text) {
+  Writing *writing = self;
+  writing->possible &= slice_find(text, '\0') < 0;
+  if (text.length) {
+    g_string_append_len(writing->key, text.data, (gssize)text.length);
+  }
+  g_string_append_c(writing->key, '\0');
+  return false;
+}
+
+/* The first of the texts that are tried, for a part of several. */
+static bool add_first(void *self, Slice text) {
+  (void)add_text(self, text);
+  return true;
+}
+
+static void add_part(Writing *writing, ValueType type, const Value *key, Arena *arena, MapKeyVisit visit, bool exact) {
+  KeysetShape shape = {.part_count = 1, .parts = {type}, .exact = exact};
+  if (type == TYPE_STRING) {
+    (void)add_first(writing, key->as.text); /* letter by letter */
+  } else {
+    (void)map_key_each(&shape, key, arena, visit, writing);
+  }
+}
+
+static void show_key(GString *key, const KeysetShape *shape, const Value *keys, Arena *arena) {
+  g_string_append(key, " [");
+  for (size_t i = 0; i < shape->part_count; i++) {
+    Slice text = slice_quote(arena, value_format(arena, &keys[i]), LIMIT_QUOTE);
+    g_string_append_printf(key, "%s%.*s", i ? ", " : "", SLICE_ARGS(text));
+  }
+  g_string_append_c(key, ']');
+  g_string_append_c(key, '\0');
+}
+
+Question *map_question_new(const LookupBackend *backend, void *backend_self, const char *title, const KeysetShape *shape, const Value *keys,
+                           Arena *arena) {
+  g_autoptr(GString) key = g_string_new(title);
+  Writing writing = {key, true};
+  show_key(key, shape, keys, arena);
+  if (shape->part_count == 1) {
+    add_part(&writing, shape->parts[0], &keys[0], arena, add_text, shape->exact);
+  } else {
+    for (size_t i = 0; i < shape->part_count; i++) {
+      add_part(&writing, shape->parts[i], &keys[i], arena, add_first, true);
+    }
+  }
+  return writing.possible ? question_new_for(backend, backend_self, LOOKUP_AHEAD, slice_make(key->str, key->len), slice_from(title)) : NULL;
+}
+
+Slice map_question_texts(const Question *question) {
+  Slice texts;
+  bool found;
+  (void)slice_split(slice_make(question->key, question->key_length), '\0', &texts, &found);
+  return texts;
+}
+
+bool map_question_next(Slice *texts, Slice *parts, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    bool found;
+    parts[i] = slice_split(*texts, '\0', texts, &found);
+    if (!found) {
+      return false;
+    }
+  }
+  return true;
+}
+
+GBytes *map_question_payload(const Slice *parts, size_t count, Slice value) {
+  g_autoptr(GString) payload = g_string_new(NULL);
+  for (size_t i = 0; i < count; i++) {
+    g_string_append_printf(payload, "%s%.*s", i ? ", " : "", SLICE_ARGS(parts[i]));
+  }
+  g_string_append_c(payload, '\0');
+  if (value.length) {
+    g_string_append_len(payload, value.data, (gssize)value.length);
+  }
+  return g_string_free_to_bytes(g_steal_pointer(&payload));
+}
+
+void map_question_read(const KeysetShape *shape, const Answer *raw, Arena *arena, ResourceAnswer *answer) {
+  *answer = (ResourceAnswer){.state = raw->state, .value = VALUE_NONE};
+  if (raw->state == ANSWER_FAILED) {
+    answer->reason = arena_printf(arena, "%s", raw->reason);
+  }
+  if (raw->state != ANSWER_FOUND) {
+    return;
+  }
+  gsize length;
+  const char *bytes = g_bytes_get_data(raw->payload, &length);
+  bool found;
+  Slice value;
+  answer->entry = slice_copy(arena, slice_split(slice_make(bytes, length), '\0', &value, &found));
+  map_value_read(shape, value, arena, answer);
+}
