@@ -70,6 +70,15 @@ enum {
   LIMIT_LOOKUP_SECONDS = 30,        /* after which a look-up without an answer is pending no longer */
   LIMIT_SQLITE_SECONDS = 10,        /* for which the answer of a database is kept */
   LIMIT_SQLITE_BUSY_MS = 2000,      /* how long a question waits for a program that writes the database */
+  LIMIT_PEER_CONNECT_MS = 3000,     /* for which a server's name and a connection to it are waited for */
+  LIMIT_PEER_BACKOFF_MS = 3000,     /* longest pause between two connections to a server that is not there */
+  LIMIT_SOCKETMAP_REPLY = 100000,   /* of a server that is asked; Postfix's limit */
+  LIMIT_SOCKETMAP_CONNECTIONS = 4,  /* a table, each with one question at a time */
+  LIMIT_SOCKETMAP_SECONDS = 10,     /* for which an answer is kept */
+  LIMIT_SOCKETMAP_CONNECT_MS = 3000, /* for one address */
+  LIMIT_SOCKETMAP_IDLE_SECONDS = 60, /* a connection that has nothing to ask is closed then */
+  LIMIT_SOCKETMAP_NAME_SECONDS = 60, /* for which the addresses of a server's name are kept */
+  LIMIT_SOCKETMAP_BACKOFF_MS = 5000, /* the longest pause between two connects that fail; the first is a tenth of a second */
   LIMIT_FAILURE_SECONDS = 5,        /* for which a failed look-up is not asked again */
   LIMIT_STALE_SECONDS = 3600,       /* an answer whose time is over is kept so long, for when no fresh one comes */
   LIMIT_SILENT_SECONDS = 3,         /* a look-up without an answer for so long counts as one that failed */
