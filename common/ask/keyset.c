@@ -1,58 +1,69 @@
 /*
  * keyset.c: one open-addressing hash table over the entries' keys, whatever their type.
  *
- * A slot is four bytes of hash and the entry's number, so that a probe that misses rarely leaves the table. What a lookup tries
- * (networks of each prefix length there is, parents of a domain, forms of an address) is a probe each; forms, prefix lengths and
- * lengths of keys that no entry has are not tried.
+ * Millions of entries must fit: an entry is a run of bytes in one buffer, and what points at it is 32 bits wide. A slot is four bytes of hash and the
+ * entry's number, so that a probe that misses rarely leaves the slots. What a lookup tries (networks of each prefix length there is, parents of a
+ * domain, forms of an address) is a probe each; forms, prefix lengths and lengths of keys that no entry has are not tried. Values that are
+ * written alike are kept once: a map of a million lines has a few different ones.
  */
 #include "common/ask/keyset.h"
 
 #include "common/ask/keyset_entry.h"
 
 /* Many rules have a set of one network each: what one entry needs is small. */
-enum { FIRST_SLOTS = 8, FIRST_BYTES = 96, PREFIXES = 129 };
+enum { FIRST_SLOTS = 4, FIRST_BYTES = 32, FIRST_VALUE_SLOTS = 8, PREFIX_WORDS = 3, LENGTHS_MAX = 10, NETWORK_KEY = 18 };
 
 typedef struct Slot {
   uint32_t tag;
   uint32_t number; /* of the entry, from 1; 0: free */
 } Slot;
 
+/* An entry in the buffer: the lengths of its text and of its key, then both. A key length of 0 says that the key is the text, or a network read from it. */
 typedef struct Entry {
-  const char *text; /* as given */
-  const char *key;
-  uint32_t text_length, key_length;
+  Slice text; /* as given */
+  Slice key;  /* empty for networks */
 } Entry;
 
 struct Keyset {
   KeysetShape shape;
-  Arena *arena; /* texts, keys, what values borrow */
+  char *bytes; /* of all entries */
+  size_t byte_count, byte_capacity;
   Slot *slots;
   size_t slot_count; /* a power of two */
-  Entry *entries;
-  Value *values; /* beside the entries; NULL for a set */
+  uint32_t *places;  /* where in `bytes` each entry begins */
   size_t count, capacity;
+  uint32_t *value_numbers; /* beside the places; NULL for a set */
+  Value *values;           /* each once */
+  size_t value_count, value_capacity;
+  Arena *arena;          /* what values borrow; NULL for a set */
   uint64_t lengths;      /* of keys, as bits 1 << length % 64: in a small set most keys that are not there show it by their length */
   unsigned forms;        /* bits of EntryForm */
   size_t longest_parent; /* bytes of the longest ".parent" */
-  uint8_t prefixes[2][PREFIXES]; /* of IPv4 and IPv6, the longest first */
-  size_t prefix_counts[2];
+  uint64_t prefixes[2][PREFIX_WORDS]; /* of IPv4 and IPv6: those that there are, as bits */
 };
 
 struct KeysetBuilder {
-  Keyset *keyset; /* NULL once taken */
-  Arena *scratch; /* what reading an entry needs */
+  Keyset *keyset;        /* NULL once taken */
+  Arena *scratch;        /* what reading an entry needs */
+  Slice *value_texts;    /* beside the values */
+  uint32_t *value_slots; /* numbers of values, from 1, by the hash of their texts */
+  size_t value_slot_count;
 };
 
 KeysetBuilder *keyset_builder_new(const KeysetShape *shape) {
   g_assert(shape->part_count >= 1 && shape->part_count <= KEYSET_PARTS_MAX);
   Keyset *keyset = g_new0(Keyset, 1);
   keyset->shape = *shape;
-  keyset->arena = arena_new(FIRST_BYTES);
   keyset->slot_count = FIRST_SLOTS;
   keyset->slots = g_new0(Slot, FIRST_SLOTS);
   KeysetBuilder *builder = g_new0(KeysetBuilder, 1);
   builder->keyset = keyset;
   builder->scratch = arena_new(0);
+  if (shape->has_value) {
+    keyset->arena = arena_new(0);
+    builder->value_slot_count = FIRST_VALUE_SLOTS;
+    builder->value_slots = g_new0(uint32_t, FIRST_VALUE_SLOTS);
+  }
   return builder;
 }
 
@@ -60,6 +71,8 @@ void keyset_builder_free(KeysetBuilder *builder) {
   if (builder) {
     keyset_free(builder->keyset);
     arena_free(builder->scratch);
+    g_free(builder->value_texts);
+    g_free(builder->value_slots);
     g_free(builder);
   }
 }
@@ -67,22 +80,106 @@ void keyset_builder_free(KeysetBuilder *builder) {
 void keyset_free(Keyset *keyset) {
   if (keyset) {
     arena_free(keyset->arena);
+    g_free(keyset->bytes);
     g_free(keyset->slots);
-    g_free(keyset->entries);
+    g_free(keyset->places);
+    g_free(keyset->value_numbers);
     g_free(keyset->values);
     g_free(keyset);
   }
 }
 
+/* ---- entries as bytes ---- */
+
 static bool is_network_shape(const KeysetShape *shape) {
   return shape->part_count == 1 && (shape->parts[0] == TYPE_IP || shape->parts[0] == TYPE_NET);
 }
 
+/* Seven bits a byte, the lowest first; the last byte has the top bit clear. */
+static size_t put_length(char *out, size_t length) {
+  size_t at = 0;
+  for (; length >= 0x80; length >>= 7) {
+    out[at++] = (char)(length | 0x80);
+  }
+  out[at++] = (char)length;
+  return at;
+}
+
+static size_t take_length(const char **at) {
+  size_t length = 0;
+  for (unsigned shift = 0;; shift += 7) {
+    unsigned char byte = (unsigned char)*(*at)++;
+    length |= (size_t)(byte & 0x7f) << shift;
+    if (byte < 0x80) {
+      return length;
+    }
+  }
+}
+
+static Entry entry_at(const Keyset *keyset, size_t number) {
+  const char *at = keyset->bytes + keyset->places[number];
+  size_t text_length = take_length(&at);
+  size_t key_length = take_length(&at);
+  Entry entry = {.text = slice_make(at, text_length)};
+  if (!is_network_shape(&keyset->shape)) {
+    entry.key = key_length ? slice_make(at + text_length, key_length) : entry.text;
+  }
+  return entry;
+}
+
+/* Appends an entry. False: the buffer would be larger than 32 bits can tell. */
+static bool put_entry(Keyset *keyset, Slice text, Slice key) {
+  bool apart = !is_network_shape(&keyset->shape) && !slice_equal(text, key);
+  size_t needed = 2 * LENGTHS_MAX + text.length + (apart ? key.length : 0);
+  if (needed > UINT32_MAX - keyset->byte_count) {
+    return false;
+  }
+  if (needed > keyset->byte_capacity - keyset->byte_count) {
+    keyset->byte_capacity = MAX(keyset->byte_capacity * 2, keyset->byte_count + MAX(needed, (size_t)FIRST_BYTES));
+    keyset->bytes = g_realloc(keyset->bytes, keyset->byte_capacity);
+  }
+  char *at = keyset->bytes + keyset->byte_count;
+  at += put_length(at, text.length);
+  at += put_length(at, apart ? key.length : 0);
+  if (text.length) {
+    memcpy(at, text.data, text.length);
+  }
+  if (apart && key.length) {
+    memcpy(at + text.length, key.data, key.length);
+  }
+  keyset->places[keyset->count] = (uint32_t)keyset->byte_count;
+  keyset->byte_count = (size_t)(at - keyset->bytes) + text.length + (apart ? key.length : 0);
+  return true;
+}
+
+static void network_key(const IpNetwork *network, char key[NETWORK_KEY]) {
+  key[0] = (char)network->address.family;
+  key[1] = (char)network->prefix;
+  memcpy(key + 2, network->address.bytes, sizeof network->address.bytes);
+}
+
+/* Networks are not kept beside their texts: reading one again costs less than a miss of the processor's cache. */
+static Slice read_network_key(Slice text, char key[NETWORK_KEY]) {
+  IpNetwork network;
+  IpNetworkError error = ip_network_parse(text, &network);
+  g_assert(error == IP_NETWORK_OK);
+  network_key(&network, key);
+  return slice_make(key, NETWORK_KEY);
+}
+
+static bool has_key(const Keyset *keyset, size_t number, Slice key) {
+  char network[NETWORK_KEY];
+  Entry entry = entry_at(keyset, number);
+  return slice_equal(is_network_shape(&keyset->shape) ? read_network_key(entry.text, network) : entry.key, key);
+}
+
+/* ---- slots ---- */
+
 /* Keys of networks have a fixed size, and up to 129 are tried for one address: these have a hash of their own, which strangers cannot
    turn against us because entries are the postmaster's. */
-static uint64_t hash_key(const Keyset *keyset, Slice key) {
+static uint32_t hash_key(const Keyset *keyset, Slice key) {
   if (!is_network_shape(&keyset->shape)) {
-    return slice_hash(key);
+    return (uint32_t)(slice_hash(key) >> 32);
   }
   uint64_t high, low;
   memcpy(&high, key.data + 2, sizeof high);
@@ -90,7 +187,7 @@ static uint64_t hash_key(const Keyset *keyset, Slice key) {
   uint64_t hash = (high ^ (uint64_t)(uint8_t)key.data[1] << 56 ^ (uint8_t)key.data[0]) * UINT64_C(0x9e3779b97f4a7c15);
   hash = (hash ^ hash >> 32 ^ low) * UINT64_C(0xd6e8feb86659fd93);
   hash = (hash ^ hash >> 32) * UINT64_C(0xd6e8feb86659fd93);
-  return hash ^ hash >> 32;
+  return (uint32_t)(hash >> 32);
 }
 
 static inline uint64_t length_bit(Slice key) {
@@ -98,62 +195,52 @@ static inline uint64_t length_bit(Slice key) {
 }
 
 /* The slot with the key, or the free one where it belongs. */
-static Slot *find_slot(const Keyset *keyset, uint64_t hash, Slice key) {
-  uint32_t tag = (uint32_t)(hash >> 32);
-  for (size_t at = (size_t)hash & (keyset->slot_count - 1);; at = (at + 1) & (keyset->slot_count - 1)) {
+static Slot *find_slot(const Keyset *keyset, uint32_t tag, Slice key) {
+  for (size_t at = tag & (keyset->slot_count - 1);; at = (at + 1) & (keyset->slot_count - 1)) {
     Slot *slot = &keyset->slots[at];
-    if (slot->number == 0) {
-      return slot;
-    }
-    const Entry *entry = &keyset->entries[slot->number - 1];
-    if (slot->tag == tag && entry->key_length == key.length && memcmp(entry->key, key.data, key.length) == 0) {
+    if (slot->number == 0 || (slot->tag == tag && has_key(keyset, slot->number - 1, key))) {
       return slot;
     }
   }
 }
 
-/* Entries were distinct before, so that none is compared here. */
+/* Entries were distinct before, so that none is looked at here. */
 static void grow_slots(Keyset *keyset) {
-  g_free(keyset->slots);
+  size_t old_count = keyset->slot_count;
+  g_autofree Slot *old = g_steal_pointer(&keyset->slots);
   keyset->slot_count *= 2;
   keyset->slots = g_new0(Slot, keyset->slot_count);
-  for (size_t i = 0; i < keyset->count; i++) {
-    uint64_t hash = hash_key(keyset, slice_make(keyset->entries[i].key, keyset->entries[i].key_length));
-    size_t at = (size_t)hash & (keyset->slot_count - 1);
+  for (size_t i = 0; i < old_count; i++) {
+    if (old[i].number == 0) {
+      continue;
+    }
+    size_t at = old[i].tag & (keyset->slot_count - 1);
     while (keyset->slots[at].number) {
       at = (at + 1) & (keyset->slot_count - 1);
     }
-    keyset->slots[at] = (Slot){(uint32_t)(hash >> 32), (uint32_t)i + 1};
+    keyset->slots[at] = old[i];
   }
 }
 
 static void grow_entries(Keyset *keyset) {
   keyset->capacity = keyset->capacity ? keyset->capacity * 2 : 2;
-  keyset->entries = g_renew(Entry, keyset->entries, keyset->capacity);
+  keyset->places = g_renew(uint32_t, keyset->places, keyset->capacity);
   if (keyset->shape.has_value) {
-    keyset->values = g_renew(Value, keyset->values, keyset->capacity);
+    keyset->value_numbers = g_renew(uint32_t, keyset->value_numbers, keyset->capacity);
   }
 }
 
 static void note_prefix(Keyset *keyset, Slice key) {
   size_t family = key.data[0] == 4 ? 0 : 1;
   uint8_t prefix = (uint8_t)key.data[1];
-  uint8_t *prefixes = keyset->prefixes[family];
-  size_t count = keyset->prefix_counts[family];
-  size_t at = 0;
-  while (at < count && prefixes[at] > prefix) {
-    at++;
-  }
-  if (at < count && prefixes[at] == prefix) {
-    return;
-  }
-  memmove(prefixes + at + 1, prefixes + at, count - at);
-  prefixes[at] = prefix;
-  keyset->prefix_counts[family]++;
+  keyset->prefixes[family][prefix / 64] |= UINT64_C(1) << prefix % 64;
 }
 
 /* A tuple's parts with ", " between, as the printer shows them. */
 static Slice entry_text(Arena *arena, const KeysetShape *shape, const Slice *parts) {
+  if (shape->part_count == 1) {
+    return parts[0];
+  }
   size_t length = 0;
   for (size_t i = 0; i < shape->part_count; i++) {
     length += parts[i].length + 2;
@@ -173,23 +260,23 @@ static Slice entry_text(Arena *arena, const KeysetShape *shape, const Slice *par
   return slice_make(text, at);
 }
 
-static void insert(Keyset *keyset, const Slice *parts, Slice key, EntryForm form, const Value *value) {
-  uint64_t hash = hash_key(keyset, key);
-  Slot *slot = find_slot(keyset, hash, key);
+/* False when the table is full. */
+static bool insert(Keyset *keyset, Slice text, Slice key, EntryForm form, uint32_t value_number) {
+  uint32_t tag = hash_key(keyset, key);
+  Slot *slot = find_slot(keyset, tag, key);
   if (slot->number) {
-    return;
+    return true;
   }
-  g_assert(keyset->count < UINT32_MAX - 1);
   if (keyset->count == keyset->capacity) {
     grow_entries(keyset);
   }
-  Slice text = entry_text(keyset->arena, &keyset->shape, parts);
-  const char *kept = slice_equal(text, key) ? text.data : slice_copy(keyset->arena, key).data;
-  keyset->entries[keyset->count] = (Entry){text.data, kept, (uint32_t)text.length, (uint32_t)key.length};
-  if (keyset->values) {
-    keyset->values[keyset->count] = *value;
+  if (!put_entry(keyset, text, key)) {
+    return false;
   }
-  *slot = (Slot){(uint32_t)(hash >> 32), (uint32_t)++keyset->count};
+  if (keyset->value_numbers) {
+    keyset->value_numbers[keyset->count] = value_number;
+  }
+  *slot = (Slot){tag, (uint32_t)++keyset->count};
   keyset->lengths |= length_bit(key);
   keyset->forms |= 1u << form;
   if (form == ENTRY_PARENT) {
@@ -198,25 +285,79 @@ static void insert(Keyset *keyset, const Slice *parts, Slice key, EntryForm form
   if (is_network_shape(&keyset->shape)) {
     note_prefix(keyset, key);
   }
-  if (keyset->count > keyset->slot_count / 8 * 5) {
+  if (keyset->count > keyset->slot_count / 8 * 5 + (keyset->slot_count < 8 ? 2 : 0)) {
     grow_slots(keyset);
   }
+  return true;
 }
+
+/* ---- values ---- */
+
+/* The slot with the value of this text, or the free one where it belongs. */
+static uint32_t *find_value_slot(const KeysetBuilder *builder, Slice text) {
+  size_t mask = builder->value_slot_count - 1;
+  for (size_t at = (size_t)slice_hash(text) & mask;; at = (at + 1) & mask) {
+    uint32_t *slot = &builder->value_slots[at];
+    if (*slot == 0 || slice_equal(builder->value_texts[*slot - 1], text)) {
+      return slot;
+    }
+  }
+}
+
+static void grow_value_slots(KeysetBuilder *builder) {
+  g_free(builder->value_slots);
+  builder->value_slot_count *= 2;
+  builder->value_slots = g_new0(uint32_t, builder->value_slot_count);
+  for (size_t i = 0; i < builder->keyset->value_count; i++) {
+    *find_value_slot(builder, builder->value_texts[i]) = (uint32_t)i + 1;
+  }
+}
+
+/* The number of the value that the text says. */
+static bool read_value(KeysetBuilder *builder, Slice text, uint32_t *number, const char **problem, Slice *right_form) {
+  Keyset *keyset = builder->keyset;
+  uint32_t *slot = find_value_slot(builder, text);
+  Value value;
+  if (*slot) {
+    *number = *slot - 1;
+    return true;
+  }
+  Slice kept = slice_copy(keyset->arena, text);
+  if (!value_parse(keyset->arena, keyset->shape.value, kept, &value, problem, right_form)) {
+    return false;
+  }
+  if (keyset->value_count == keyset->value_capacity) {
+    keyset->value_capacity = keyset->value_capacity ? keyset->value_capacity * 2 : 2;
+    keyset->values = g_renew(Value, keyset->values, keyset->value_capacity);
+    builder->value_texts = g_renew(Slice, builder->value_texts, keyset->value_capacity);
+  }
+  *number = (uint32_t)keyset->value_count;
+  keyset->values[keyset->value_count] = value;
+  builder->value_texts[keyset->value_count++] = kept;
+  *slot = *number + 1;
+  if (keyset->value_count > builder->value_slot_count / 2) {
+    grow_value_slots(builder);
+  }
+  return true;
+}
+
+/* ---- building ---- */
 
 bool keyset_builder_add(KeysetBuilder *builder, const Slice *parts, Slice value_text, const char **problem, Slice *right_form) {
   Keyset *keyset = builder->keyset;
   KeyBuffer buffer;
   EntryForm form;
-  Value value = VALUE_NONE;
+  uint32_t value_number = 0;
   arena_reset(builder->scratch);
   key_buffer_init(&buffer);
   bool good = keyset_entry_read(builder->scratch, &keyset->shape, parts, &buffer, &form, (EntryProblem){problem, right_form});
   if (good && keyset->shape.has_value) {
     *right_form = SLICE_EMPTY;
-    good = value_parse(keyset->arena, keyset->shape.value, slice_copy(keyset->arena, value_text), &value, problem, right_form);
+    good = read_value(builder, value_text, &value_number, problem, right_form);
   }
-  if (good) {
-    insert(keyset, parts, key_buffer_slice(&buffer), form, &value);
+  if (good && !insert(keyset, entry_text(builder->scratch, &keyset->shape, parts), key_buffer_slice(&buffer), form, value_number)) {
+    *problem = "the table is full: its entries have more than four gigabytes";
+    good = false;
   }
   key_buffer_clear(&buffer);
   return good;
@@ -225,6 +366,11 @@ bool keyset_builder_add(KeysetBuilder *builder, const Slice *parts, Slice value_
 Keyset *keyset_builder_end(KeysetBuilder *builder) {
   Keyset *keyset = g_steal_pointer(&builder->keyset);
   keyset_builder_free(builder);
+  /* Nothing is added any more. */
+  keyset->bytes = g_realloc(keyset->bytes, keyset->byte_count);
+  keyset->places = g_renew(uint32_t, keyset->places, keyset->count);
+  keyset->value_numbers = keyset->value_numbers ? g_renew(uint32_t, keyset->value_numbers, keyset->count) : NULL;
+  keyset->values = g_renew(Value, keyset->values, keyset->value_count);
   return keyset;
 }
 
@@ -235,6 +381,8 @@ size_t keyset_size(const Keyset *keyset) {
 const KeysetShape *keyset_shape(const Keyset *keyset) {
   return &keyset->shape;
 }
+
+/* ---- finding ---- */
 
 /* True when the key is there; *found gets its entry's place. */
 static bool probe(const Keyset *keyset, Slice key, uint32_t *found) {
@@ -253,16 +401,19 @@ static bool has_form(const Keyset *keyset, EntryForm form) {
   return keyset->forms & 1u << form;
 }
 
+/* The longest prefix first. */
 static bool find_network(const Keyset *keyset, const IpAddress *address, uint32_t *found) {
   size_t family = address->family == 4 ? 0 : 1;
-  char key[18];
-  for (size_t i = 0; i < keyset->prefix_counts[family]; i++) {
-    IpNetwork network = ip_network_of(address, keyset->prefixes[family][i]);
-    key[0] = (char)network.address.family;
-    key[1] = (char)network.prefix;
-    memcpy(key + 2, network.address.bytes, sizeof network.address.bytes);
-    if (probe(keyset, slice_make(key, sizeof key), found)) {
-      return true;
+  char key[NETWORK_KEY];
+  for (size_t word = PREFIX_WORDS; word-- > 0;) {
+    for (uint64_t left = keyset->prefixes[family][word]; left;) {
+      unsigned bit = 63 - (unsigned)__builtin_clzll(left);
+      left ^= UINT64_C(1) << bit;
+      IpNetwork network = ip_network_of(address, (uint8_t)(word * 64 + bit));
+      network_key(&network, key);
+      if (probe(keyset, slice_make(key, sizeof key), found)) {
+        return true;
+      }
     }
   }
   return false;
@@ -389,11 +540,11 @@ bool keyset_find_entry(const Keyset *keyset, const Value *keys, Value *value, Sl
     is_there = probe(keyset, key_buffer_slice(&buffer), &found);
   }
   key_buffer_clear(&buffer);
-  if (is_there && value && keyset->values) {
-    *value = keyset->values[found];
+  if (is_there && value && keyset->value_numbers) {
+    *value = keyset->values[keyset->value_numbers[found]];
   }
   if (is_there && entry) {
-    *entry = slice_make(keyset->entries[found].text, keyset->entries[found].text_length);
+    *entry = entry_at(keyset, found).text;
   }
   return is_there;
 }
@@ -404,13 +555,14 @@ bool keyset_find(const Keyset *keyset, const Value *keys, Value *value) {
 
 void keyset_each(const Keyset *keyset, void (*visit)(Slice entry, const Value *value, void *data), void *data) {
   for (size_t i = 0; i < keyset->count; i++) {
-    const Entry *entry = &keyset->entries[i];
-    visit(slice_make(entry->text, entry->text_length), keyset->values ? &keyset->values[i] : NULL, data);
+    visit(entry_at(keyset, i).text, keyset->value_numbers ? &keyset->values[keyset->value_numbers[i]] : NULL, data);
   }
 }
 
 void keyset_each_key(const Keyset *keyset, void (*visit)(Slice key, void *data), void *data) {
+  char network[NETWORK_KEY];
   for (size_t i = 0; i < keyset->count; i++) {
-    visit(slice_make(keyset->entries[i].key, keyset->entries[i].key_length), data);
+    Entry entry = entry_at(keyset, i);
+    visit(is_network_shape(&keyset->shape) ? read_network_key(entry.text, network) : entry.key, data);
   }
 }

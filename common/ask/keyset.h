@@ -55,7 +55,10 @@ bool keyset_find_entry(const Keyset *keyset, const Value *keys, Value *value, Sl
 
 /* Entries in the order given, for the printer: the text as given (a tuple's parts with ", " between); value NULL for a set. */
 void keyset_each(const Keyset *keyset, void (*visit)(Slice entry, const Value *value, void *data), void *data);
-/* Keys in their normal form, as keyset_entry.h has them (a network as family, prefix and 16 bytes, a number as its bytes, all else as text), in the order given. */
+/*
+ * Keys in their normal form, as keyset_entry.h has them (a network as family, prefix and 16 bytes, a number as its bytes, all else as text), in the order given. A key
+ * lives as long as the keyset, that of a network for the call.
+ */
 void keyset_each_key(const Keyset *keyset, void (*visit)(Slice key, void *data), void *data);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KeysetBuilder, keyset_builder_free)
