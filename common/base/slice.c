@@ -233,21 +233,33 @@ static size_t quote_byte(unsigned char byte, char out[4]) {
   return 4;
 }
 
-Slice slice_quote(Arena *arena, Slice slice, size_t limit) {
+size_t slice_quoted_length(Slice slice, size_t limit) {
   size_t taken = MIN(slice.length, limit);
   char one[4];
   size_t length = taken < slice.length ? 3 : 0;
   for (size_t i = 0; i < taken; i++) {
     length += quote_byte((unsigned char)slice.data[i], one);
   }
-  char *text = arena_alloc_text(arena, length + 1);
-  size_t at = 0;
+  return length;
+}
+
+void slice_quote_into(Slice slice, size_t limit, char *out) {
+  size_t taken = MIN(slice.length, limit);
+  char one[4];
   for (size_t i = 0; i < taken; i++) {
     size_t size = quote_byte((unsigned char)slice.data[i], one);
-    memcpy(text + at, one, size);
-    at += size;
+    memcpy(out, one, size);
+    out += size;
   }
-  memcpy(text + at, "...", length - at);
+  if (taken < slice.length) {
+    memcpy(out, "...", 3);
+  }
+}
+
+Slice slice_quote(Arena *arena, Slice slice, size_t limit) {
+  size_t length = slice_quoted_length(slice, limit);
+  char *text = arena_alloc_text(arena, length + 1);
+  slice_quote_into(slice, limit, text);
   text[length] = '\0';
   return slice_make(text, length);
 }

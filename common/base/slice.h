@@ -82,5 +82,8 @@ void slice_lower_into(Slice slice, char *out);
  * control characters and bytes from 0x7f on stand as \\ \" \n \r \t or \xHH, with "..." behind it when it was cut.
  */
 Slice slice_quote(Arena *arena, Slice slice, size_t limit);
+/* Its length, and the same into `out`, which has room for so many bytes. */
+size_t slice_quoted_length(Slice slice, size_t limit);
+void slice_quote_into(Slice slice, size_t limit, char *out);
 
 #endif

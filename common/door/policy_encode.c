@@ -7,8 +7,11 @@
 #include <string.h>
 
 #include "common/base/limits.h"
+#include "common/base/text_buffer.h"
 #include "common/door/policy_internal.h"
 #include "common/rules/check.h"
+
+enum { ACTION_ROOM = 128 + LIMIT_POLICY_TEXT + LIMIT_HEADER_VALUE }; /* more than any action takes */
 
 /* Bytes of the sequence that starts at `text`, with its character; 1 and false for one that is none. */
 static bool utf8_next(Slice text, size_t *length, gunichar *character) {
@@ -26,35 +29,29 @@ static bool is_control(gunichar character) {
 }
 
 /* Appends `text` to `out`: controls as blanks, bytes that are not UTF-8 as '?', no blanks at the start, never more than `limit` bytes in `out`. */
-static void append_clean(GString *out, Slice text, size_t start, size_t limit) {
+static void append_clean(TextBuffer *out, Slice text, size_t start, size_t limit) {
   while (text.length > 0) {
     size_t length;
     gunichar character;
     bool valid = utf8_next(text, &length, &character);
     bool blank = valid ? is_control(character) || character == ' ' : text.data[0] == '\0';
     size_t written = valid && !blank ? length : 1;
-    if (out->len + written > limit) {
+    if (out->length + written > limit) {
       return;
     }
     if (!blank) {
-      g_string_append_len(out, valid ? text.data : "?", (gssize)written);
-    } else if (out->len > start) {
-      g_string_append_c(out, ' ');
+      text_buffer_add(out, valid ? slice_make(text.data, written) : SLICE_LITERAL("?"));
+    } else if (out->length > start) {
+      text_buffer_add_byte(out, ' ');
     }
     text = slice_from_offset(text, length);
   }
 }
 
-static void trim_end(GString *out, size_t start) {
-  while (out->len > start && out->str[out->len - 1] == ' ') {
-    g_string_truncate(out, out->len - 1);
+static void trim_end(TextBuffer *out, size_t start) {
+  while (out->length > start && out->text[out->length - 1] == ' ') {
+    text_buffer_truncate(out, out->length - 1);
   }
-}
-
-static Slice take(Arena *arena, GString *out) {
-  Slice copy = slice_copy(arena, slice_make(out->str, out->len));
-  (void)g_string_free(out, TRUE);
-  return copy;
 }
 
 /* Code and class that Postfix takes, whatever the reply holds. */
@@ -72,33 +69,38 @@ static Slice encode_refusal(Arena *arena, const Verdict *verdict) {
   unsigned code = refusal_code(verdict);
   unsigned subject = reply->enhanced.class_digit ? reply->enhanced.subject : 7,
            detail = reply->enhanced.class_digit ? reply->enhanced.detail : 1;
-  GString *out = g_string_sized_new(128);
-  g_string_append_printf(out, "%u %u.%u.%u ", code, code / 100, MIN(subject, 999), MIN(detail, 999));
-  size_t start = out->len;
+  char room[ACTION_ROOM];
+  g_auto(TextBuffer) buffer = text_buffer_in(room, sizeof room);
+  TextBuffer *out = &buffer;
+  text_buffer_add_format(out, "%u %u.%u.%u ", code, code / 100, MIN(subject, 999), MIN(detail, 999));
+  size_t start = out->length;
   for (size_t i = 0; i < reply->line_count; i++) {
-    if (out->len > start && out->len - start < LIMIT_POLICY_TEXT) {
-      g_string_append_c(out, ' ');
+    if (out->length > start && out->length - start < LIMIT_POLICY_TEXT) {
+      text_buffer_add_byte(out, ' ');
     }
     append_clean(out, reply->lines[i], start, start + LIMIT_POLICY_TEXT);
   }
   trim_end(out, start);
-  if (out->len == start) {
+  if (out->length == start) {
     uint16_t default_code;
     EnhancedCode default_enhanced;
     Slice text;
     reply_default(verdict->outcome, verdict->phase, &default_code, &default_enhanced, &text);
     append_clean(out, text.length > 0 ? text : SLICE_LITERAL("Refused"), start, start + LIMIT_POLICY_TEXT);
   }
-  return take(arena, out);
+  return slice_copy(arena, text_buffer_slice(out));
 }
 
 /* DISCARD and HOLD: the word, and a text if there is one. */
 static Slice encode_word(Arena *arena, const char *word, Slice text) {
-  GString *out = g_string_new(word);
-  g_string_append_c(out, ' ');
-  append_clean(out, text, out->len, out->len + LIMIT_POLICY_TEXT);
+  char room[ACTION_ROOM];
+  g_auto(TextBuffer) buffer = text_buffer_in(room, sizeof room);
+  TextBuffer *out = &buffer;
+  text_buffer_add(out, slice_from(word));
+  text_buffer_add_byte(out, ' ');
+  append_clean(out, text, out->length, out->length + LIMIT_POLICY_TEXT);
   trim_end(out, 0);
-  return take(arena, out);
+  return slice_copy(arena, text_buffer_slice(out));
 }
 
 /* REDIRECT, BCC and FILTER: cut or changed it would be another's address, so it is whole or nothing. */
@@ -116,21 +118,23 @@ static Slice encode_target(Arena *arena, const char *word, Slice target) {
 
 /* Empty when nothing of the name may stand in a header. */
 static Slice encode_prepend(Arena *arena, Slice name, Slice value) {
-  GString *out = g_string_new("PREPEND ");
-  size_t start = out->len;
-  for (size_t i = 0; i < name.length && out->len - start < LIMIT_POLICY_TEXT; i++) {
+  char room[ACTION_ROOM];
+  g_auto(TextBuffer) buffer = text_buffer_in(room, sizeof room);
+  TextBuffer *out = &buffer;
+  text_buffer_add(out, SLICE_LITERAL("PREPEND "));
+  size_t start = out->length;
+  for (size_t i = 0; i < name.length && out->length - start < LIMIT_POLICY_TEXT; i++) {
     if (name.data[i] > ' ' && name.data[i] < 0x7f && name.data[i] != ':') {
-      g_string_append_c(out, name.data[i]);
+      text_buffer_add_byte(out, name.data[i]);
     }
   }
-  if (out->len == start) {
-    (void)g_string_free(out, TRUE);
+  if (out->length == start) {
     return SLICE_EMPTY;
   }
-  g_string_append(out, ": ");
-  append_clean(out, value, out->len, out->len + LIMIT_HEADER_VALUE);
+  text_buffer_add(out, SLICE_LITERAL(": "));
+  append_clean(out, value, out->length, out->length + LIMIT_HEADER_VALUE);
   trim_end(out, start);
-  return take(arena, out);
+  return slice_copy(arena, text_buffer_slice(out));
 }
 
 Slice policy_encode_effect(Arena *arena, const Effect *effect) {

@@ -1,21 +1,16 @@
 /*
  * policy_memory.c: what the policy door remembers per message: a bounded hash table whose entries also stand in order of last use.
  *
- * Entries are made in blocks and used again, so that a busy daemon allocates nothing. One lock, held for a few dozen instructions.
+ * All entries are taken at once, and so is what rules about recipients need when the first message needs it: address space, which costs nothing before it is used. So
+ * a busy daemon allocates nothing. One lock, held for a few dozen instructions.
  */
 #include <pthread.h>
 
 #include "common/base/limits.h"
+#include "common/door/passed_recipients.h"
 #include "common/door/policy_internal.h"
 
-enum { MEMORY_BUCKETS = 65536, MEMORY_BLOCK = 256 };
-
-/* The recipients of a message that passed; their texts stand one behind the other, each ended by NUL. */
-typedef struct PassedRecipients {
-  GString *texts;
-  unsigned count;
-  bool lost; /* one could not be kept */
-} PassedRecipients;
+enum { MEMORY_BUCKETS = 65536 };
 
 /* What every request touches stands in front, in one cache line. */
 typedef struct MemoryEntry MemoryEntry;
@@ -27,19 +22,21 @@ struct MemoryEntry {
   Ruleset *ruleset; /* a reference, or NULL */
   unsigned said_count;
   bool spared;
-  RecipientGroups *groups; /* NULL: nothing is known of them */
-  PassedRecipients *recipients; /* NULL: none */
+  bool has_groups; /* those of its place are its own */
+  PassedRecipients recipients;
   uint32_t said[LIMIT_INSTANCE_EFFECTS];
 };
 
 struct PolicyMemory {
   pthread_mutex_t lock;
   Clock *clock;
-  GPtrArray *blocks;
+  MemoryEntry *entries; /* LIMIT_INSTANCES; those from `fresh` on were never used */
+  size_t fresh;
   MemoryEntry *free_entries;
+  RecipientGroups *groups;    /* by entry; NULL: no message needed them yet */
+  RecipientCells *recipients; /* NULL: no message needed them yet */
   MemoryEntry *newest, *oldest;
   size_t count;
-  size_t recipient_bytes;
   MemoryEntry *buckets[MEMORY_BUCKETS];
 };
 
@@ -83,14 +80,6 @@ static MemoryEntry **bucket_of(PolicyMemory *memory, uint64_t hash) {
   return &memory->buckets[hash % MEMORY_BUCKETS];
 }
 
-static void recipients_forget(PolicyMemory *memory, MemoryEntry *entry) {
-  if (entry->recipients != NULL) {
-    memory->recipient_bytes -= entry->recipients->texts->len;
-    (void)g_string_free(entry->recipients->texts, TRUE);
-    g_clear_pointer(&entry->recipients, g_free);
-  }
-}
-
 /* Takes an entry out; its ruleset is dropped: never the last reference, since the daemon keeps those that it replaced. */
 static void entry_forget(PolicyMemory *memory, MemoryEntry *entry) {
   MemoryEntry **link = bucket_of(memory, entry->hash);
@@ -100,23 +89,19 @@ static void entry_forget(PolicyMemory *memory, MemoryEntry *entry) {
   *link = entry->chain;
   list_remove(memory, entry);
   ruleset_unref(entry->ruleset);
-  g_clear_pointer(&entry->groups, g_free);
-  recipients_forget(memory, entry);
+  entry->has_groups = false;
+  recipient_cells_forget(memory->recipients, &entry->recipients);
   entry->chain = memory->free_entries;
   memory->free_entries = entry;
   memory->count--;
 }
 
 static MemoryEntry *entry_take(PolicyMemory *memory) {
-  if (memory->free_entries == NULL) {
-    MemoryEntry *block = g_new0(MemoryEntry, MEMORY_BLOCK);
-    g_ptr_array_add(memory->blocks, block);
-    for (size_t i = 0; i < MEMORY_BLOCK; i++) {
-      block[i].chain = memory->free_entries;
-      memory->free_entries = &block[i];
-    }
-  }
   MemoryEntry *entry = memory->free_entries;
+  if (entry == NULL) {
+    g_assert(memory->fresh < LIMIT_INSTANCES); /* forget_old was there before */
+    return &memory->entries[memory->fresh++];
+  }
   memory->free_entries = entry->chain;
   return entry;
 }
@@ -170,7 +155,7 @@ PolicyMemory *policy_memory_new(Clock *clock) {
   PolicyMemory *memory = g_new0(PolicyMemory, 1);
   (void)pthread_mutex_init(&memory->lock, NULL);
   memory->clock = clock;
-  memory->blocks = g_ptr_array_new_with_free_func(g_free);
+  memory->entries = g_new0(MemoryEntry, LIMIT_INSTANCES);
   return memory;
 }
 
@@ -181,7 +166,9 @@ void policy_memory_free(PolicyMemory *memory) {
   while (memory->oldest != NULL) {
     entry_forget(memory, memory->oldest);
   }
-  g_ptr_array_unref(memory->blocks);
+  recipient_cells_free(memory->recipients);
+  g_free(memory->groups);
+  g_free(memory->entries);
   (void)pthread_mutex_destroy(&memory->lock);
   g_free(memory);
 }
@@ -241,58 +228,35 @@ bool policy_memory_is_spared(PolicyMemory *memory, const MemoryKey *key) {
 void policy_memory_load_groups(PolicyMemory *memory, const MemoryKey *key, RecipientGroups *groups) {
   (void)pthread_mutex_lock(&memory->lock);
   const MemoryEntry *entry = entry_find(memory, key, false);
-  *groups = entry != NULL && entry->groups != NULL ? *entry->groups : (RecipientGroups){.told_count = 0};
+  *groups = entry != NULL && entry->has_groups ? memory->groups[entry - memory->entries] : (RecipientGroups){.told_count = 0};
   (void)pthread_mutex_unlock(&memory->lock);
 }
 
 void policy_memory_store_groups(PolicyMemory *memory, const MemoryKey *key, const RecipientGroups *groups) {
   (void)pthread_mutex_lock(&memory->lock);
   MemoryEntry *entry = entry_find(memory, key, true);
-  if (entry->groups == NULL) {
-    entry->groups = g_new(RecipientGroups, 1);
+  if (memory->groups == NULL) {
+    memory->groups = g_new(RecipientGroups, LIMIT_INSTANCES);
   }
-  *entry->groups = *groups;
+  memory->groups[entry - memory->entries] = *groups;
+  entry->has_groups = true;
   (void)pthread_mutex_unlock(&memory->lock);
-}
-
-static void recipients_add(PolicyMemory *memory, PassedRecipients *recipients, Slice recipient) {
-  size_t size = recipient.length + 1;
-  if (recipients->count == LIMIT_INSTANCE_RECIPIENTS || recipient.length > LIMIT_ADDRESS ||
-      memory->recipient_bytes + size > LIMIT_RECIPIENT_MEMORY) {
-    recipients->lost = true;
-    return;
-  }
-  g_string_append_len(recipients->texts, recipient.data, (gssize)recipient.length);
-  g_string_append_c(recipients->texts, '\0');
-  recipients->count++;
-  memory->recipient_bytes += size;
 }
 
 void policy_memory_add_recipient(PolicyMemory *memory, const MemoryKey *key, Slice recipient) {
   (void)pthread_mutex_lock(&memory->lock);
   MemoryEntry *entry = entry_find(memory, key, true);
-  if (entry->recipients == NULL) {
-    entry->recipients = g_new0(PassedRecipients, 1);
-    entry->recipients->texts = g_string_new(NULL);
+  if (memory->recipients == NULL) {
+    memory->recipients = recipient_cells_new();
   }
-  recipients_add(memory, entry->recipients, recipient);
+  recipient_cells_add(memory->recipients, &entry->recipients, recipient);
   (void)pthread_mutex_unlock(&memory->lock);
 }
 
 size_t policy_memory_recipients(PolicyMemory *memory, const MemoryKey *key, Arena *arena, const Slice **recipients) {
-  size_t count = 0;
   (void)pthread_mutex_lock(&memory->lock);
   const MemoryEntry *entry = entry_find(memory, key, false);
-  const PassedRecipients *passed = entry != NULL ? entry->recipients : NULL;
-  if (passed != NULL && !passed->lost) {
-    Slice *texts = ARENA_NEW_ARRAY(arena, Slice, passed->count);
-    for (size_t at = 0; count < passed->count; count++) {
-      Slice text = slice_from(passed->texts->str + at);
-      texts[count] = slice_copy(arena, text);
-      at += text.length + 1;
-    }
-    *recipients = texts;
-  }
+  size_t count = entry != NULL ? recipient_cells_copy(memory->recipients, &entry->recipients, arena, recipients) : 0;
   (void)pthread_mutex_unlock(&memory->lock);
   return count;
 }

@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "common/base/limits.h"
+#include "common/base/text_buffer.h"
 #include "common/door/socketmap.h"
 #include "common/rules/check.h"
 
-enum { CODE_CLOSING = 421 };
+enum { CODE_CLOSING = 421, REPLY_ROOM = 64 + 2 * LIMIT_SOCKETMAP_TEXT }; /* the room: more than any answer takes */
 
 static char clean_byte(char byte) {
   if (byte == '"') {
@@ -29,32 +30,32 @@ static bool is_continuation(char byte) {
 }
 
 /* As many characters as fit: the doubled '%' counts as one, as Sendmail's token has it. */
-static void append_line(GString *out, Slice line, size_t *room) {
+static void append_line(TextBuffer *out, Slice line, size_t *room) {
   for (size_t i = 0; i<line.length && * room> 0; i++) {
     if (is_continuation(line.data[i])) {
       continue;
     }
     char byte = clean_byte(line.data[i]);
-    g_string_append_c(out, byte);
+    text_buffer_add_byte(out, byte);
     if (byte == '%') {
-      g_string_append_c(out, '%');
+      text_buffer_add_byte(out, '%');
     }
     (*room)--;
   }
 }
 
-static void append_text(GString *out, const Verdict *verdict) {
-  size_t room = LIMIT_SOCKETMAP_TEXT, start = out->len;
+static void append_text(TextBuffer *out, const Verdict *verdict) {
+  size_t room = LIMIT_SOCKETMAP_TEXT, start = out->length;
   for (size_t i = 0; i < verdict->reply.line_count; i++) {
     if (i > 0 && room > 0) {
       append_line(out, SLICE_LITERAL(" "), &room);
     }
     append_line(out, slice_trim(verdict->reply.lines[i]), &room);
   }
-  while (out->len > start && out->str[out->len - 1] == ' ') {
-    g_string_truncate(out, out->len - 1);
+  while (out->length > start && out->text[out->length - 1] == ' ') {
+    text_buffer_truncate(out, out->length - 1);
   }
-  if (out->len == start) {
+  if (out->length == start) {
     uint16_t code;
     EnhancedCode enhanced;
     Slice text;
@@ -80,14 +81,14 @@ static Slice encode_refusal(Arena *arena, const Verdict *verdict, Phase asked) {
   const EnhancedCode *enhanced = &verdict->reply.enhanced;
   unsigned code = reply_code(verdict, asked);
   unsigned subject = enhanced->class_digit ? enhanced->subject : 7, detail = enhanced->class_digit ? enhanced->detail : 1;
-  GString *out = g_string_sized_new(128);
-  g_string_append_printf(out, "OK %s \"%u %u.%u.%u ", code < 500 ? "defer" : "refuse", code, code / 100, MIN(subject, 999),
+  char room[REPLY_ROOM];
+  g_auto(TextBuffer) buffer = text_buffer_in(room, sizeof room);
+  TextBuffer *out = &buffer;
+  text_buffer_add_format(out, "OK %s \"%u %u.%u.%u ", code < 500 ? "defer" : "refuse", code, code / 100, MIN(subject, 999),
                          MIN(detail, 999));
   append_text(out, verdict);
-  g_string_append_c(out, '"');
-  Slice text = slice_copy(arena, slice_make(out->str, out->len));
-  (void)g_string_free(out, TRUE);
-  return text;
+  text_buffer_add_byte(out, '"');
+  return slice_copy(arena, text_buffer_slice(out));
 }
 
 Slice socketmap_encode(Arena *arena, const Verdict *verdict, Phase asked, bool is_known) {

@@ -7,7 +7,8 @@
 
 #include "common/base/limits.h"
 
-enum { REPLY_QUOTE = 512 }; /* bytes of a reply or an effect in a line */
+/* Bytes of a reply or an effect in a line; and what a usual line and a usual field of it take, so that nothing is allocated for them. */
+enum { REPLY_QUOTE = 512, LINE_ROOM = 2048, FIELD_ROOM = 1024 };
 
 static bool needs_quotes(Slice value) {
   if (value.length == 0) {
@@ -22,36 +23,34 @@ static bool needs_quotes(Slice value) {
   return false;
 }
 
-static void field_limited(GString *line, const char *key, Slice value, size_t limit) {
-  if (line->len > 0) {
-    g_string_append_c(line, ' ');
+static void field_limited(TextBuffer *line, const char *key, Slice value, size_t limit) {
+  if (line->length > 0) {
+    text_buffer_add_byte(line, ' ');
   }
-  g_string_append(line, key);
-  g_string_append_c(line, '=');
+  text_buffer_add(line, slice_from(key));
+  text_buffer_add_byte(line, '=');
   if (value.length <= limit && !needs_quotes(value)) {
-    g_string_append_len(line, value.data, (gssize)value.length);
+    text_buffer_add(line, value);
     return;
   }
-  g_autoptr(Arena) arena = arena_new(0);
-  Slice quoted = slice_quote(arena, value, limit);
-  g_string_append_c(line, '"');
-  g_string_append_len(line, quoted.data, (gssize)quoted.length);
-  g_string_append_c(line, '"');
+  text_buffer_add_byte(line, '"');
+  text_buffer_add_quoted(line, value, limit);
+  text_buffer_add_byte(line, '"');
 }
 
-void log_field(GString *line, const char *key, Slice value) {
+void log_field(TextBuffer *line, const char *key, Slice value) {
   field_limited(line, key, value, LIMIT_QUOTE);
 }
 
 /* A fact that is not there has no field. */
-static void field_fact(GString *line, Session *session, const char *key, Fact fact) {
+static void field_fact(TextBuffer *line, Session *session, const char *key, Fact fact) {
   Slice raw = session_raw(session, fact);
   if (raw.length > 0) {
     log_field(line, key, raw);
   }
 }
 
-static void field_sender(GString *line, Session *session, Phase phase) {
+static void field_sender(TextBuffer *line, Session *session, Phase phase) {
   const Value *sender = session_get(session, FACT_SENDER);
   bool in_message = phase == PHASE_MAIL || phase == PHASE_RCPT || phase == PHASE_DATA || phase == PHASE_EOM;
   if (sender->state == VALUE_SET && (in_message || session_raw(session, FACT_SENDER).length > 0)) {
@@ -60,33 +59,34 @@ static void field_sender(GString *line, Session *session, Phase phase) {
   }
 }
 
-static void append_reply(GString *text, const Reply *reply) {
-  g_string_append_printf(text, "%u", reply->code);
+static void append_reply(TextBuffer *text, const Reply *reply) {
+  text_buffer_add_format(text, "%u", reply->code);
   if (reply->enhanced.class_digit != 0) {
-    g_string_append_printf(text, " %u.%u.%u", reply->enhanced.class_digit, reply->enhanced.subject, reply->enhanced.detail);
+    text_buffer_add_format(text, " %u.%u.%u", reply->enhanced.class_digit, reply->enhanced.subject, reply->enhanced.detail);
   }
   for (size_t i = 0; i < reply->line_count; i++) {
-    g_string_append_c(text, ' ');
-    g_string_append_len(text, reply->lines[i].data, (gssize)reply->lines[i].length);
+    text_buffer_add_byte(text, ' ');
+    text_buffer_add(text, reply->lines[i]);
   }
 }
 
-static void field_text(GString *line, const char *key, const GString *text) {
-  field_limited(line, key, slice_make(text->str, text->len), REPLY_QUOTE);
+static void field_text(TextBuffer *line, const char *key, const TextBuffer *text) {
+  field_limited(line, key, text_buffer_slice(text), REPLY_QUOTE);
 }
 
-static void field_reply(GString *line, const Verdict *verdict) {
-  g_autoptr(GString) text = g_string_new(NULL);
+static void field_reply(TextBuffer *line, const Verdict *verdict) {
+  char room[FIELD_ROOM];
+  g_auto(TextBuffer) text = text_buffer_in(room, sizeof room);
   switch (verdict->outcome) {
     case OUTCOME_TEMPFAIL:
     case OUTCOME_REJECT:
     case OUTCOME_DISCONNECT:
-      append_reply(text, &verdict->reply);
-      field_text(line, "reply", text);
+      append_reply(&text, &verdict->reply);
+      field_text(line, "reply", &text);
       break;
     case OUTCOME_DISCARD:
-      g_string_append_len(text, verdict->discard_why.data, (gssize)verdict->discard_why.length);
-      field_text(line, "why", text);
+      text_buffer_add(&text, verdict->discard_why);
+      field_text(line, "why", &text);
       break;
     case OUTCOME_PASS:
     case OUTCOME_ACCEPT:
@@ -94,26 +94,26 @@ static void field_reply(GString *line, const Verdict *verdict) {
   }
 }
 
-static void append_header(GString *text, const Effect *effect) {
-  g_string_append_printf(text, " %.*s", SLICE_ARGS(effect->as.header.name));
+static void append_header(TextBuffer *text, const Effect *effect) {
+  text_buffer_add_format(text, " %.*s", SLICE_ARGS(effect->as.header.name));
   if (effect->as.header.nth == HEADER_LAST) {
-    g_string_append(text, " last");
+    text_buffer_add(text, SLICE_LITERAL(" last"));
   } else if (effect->as.header.nth != HEADER_ALL) {
-    g_string_append_printf(text, " %d", effect->as.header.nth);
+    text_buffer_add_format(text, " %d", effect->as.header.nth);
   }
   if (effect->kind != EFFECT_DELETE_HEADER) {
-    g_string_append_printf(text, ": %.*s", SLICE_ARGS(effect->as.header.value));
+    text_buffer_add_format(text, ": %.*s", SLICE_ARGS(effect->as.header.value));
   }
 }
 
 /* False for an effect that has a line of its own. */
-static bool effect_text(const Effect *effect, GString *text) {
-  g_string_append(text, effect_name(effect->kind));
+static bool effect_text(const Effect *effect, TextBuffer *text) {
+  text_buffer_add(text, slice_from(effect_name(effect->kind)));
   switch (effect->kind) {
     case EFFECT_LOG:
       return false;
     case EFFECT_DELAY:
-      g_string_append_printf(text, " %" G_GINT64_FORMAT "ms", (gint64)effect->as.delay_ms);
+      text_buffer_add_format(text, " %" G_GINT64_FORMAT "ms", (gint64)effect->as.delay_ms);
       break;
     case EFFECT_PREPEND_HEADER:
     case EFFECT_APPEND_HEADER:
@@ -126,53 +126,54 @@ static bool effect_text(const Effect *effect, GString *text) {
     case EFFECT_CHANGE_SENDER:
     case EFFECT_REDIRECT_MESSAGE:
     case EFFECT_BCC_MESSAGE:
-      g_string_append_printf(text, " <%.*s>", SLICE_ARGS(effect->as.address));
+      text_buffer_add_format(text, " <%.*s>", SLICE_ARGS(effect->as.address));
       break;
     case EFFECT_FILTER_MESSAGE:
-      g_string_append_printf(text, " %.*s", SLICE_ARGS(effect->as.filter));
+      text_buffer_add_format(text, " %.*s", SLICE_ARGS(effect->as.filter));
       break;
     case EFFECT_UNDONE:
-      g_string_append_printf(text, " %.*s: %s: %.*s", SLICE_ARGS(effect->as.undone.action), effect->as.undone.problem,
+      text_buffer_add_format(text, " %.*s: %s: %.*s", SLICE_ARGS(effect->as.undone.action), effect->as.undone.problem,
                              SLICE_ARGS(effect->as.undone.text));
       break;
     case EFFECT_QUARANTINE_MESSAGE:
-      g_string_append_printf(text, " %.*s", SLICE_ARGS(effect->as.why));
+      text_buffer_add_format(text, " %.*s", SLICE_ARGS(effect->as.why));
       break;
     case EFFECT_OBSERVED:
-      g_string_append_printf(text, " %.*s", SLICE_ARGS(effect->as.observed.action));
+      text_buffer_add_format(text, " %.*s", SLICE_ARGS(effect->as.observed.action));
       if (effect->as.observed.reply.code != 0) {
-        g_string_append(text, ": ");
+        text_buffer_add(text, SLICE_LITERAL(": "));
         append_reply(text, &effect->as.observed.reply);
       }
       break;
   }
-  g_string_append_printf(text, " [%.*s]", SLICE_ARGS(effect->rule));
+  text_buffer_add_format(text, " [%.*s]", SLICE_ARGS(effect->rule));
   return true;
 }
 
-static void field_effects(GString *line, const Verdict *verdict) {
+static void field_effects(TextBuffer *line, const Verdict *verdict) {
   for (size_t i = 0; i < verdict->effect_count; i++) {
-    g_autoptr(GString) text = g_string_new(NULL);
-    if (effect_text(&verdict->effects[i], text)) {
-      field_text(line, "effect", text);
+    char room[FIELD_ROOM];
+    g_auto(TextBuffer) text = text_buffer_in(room, sizeof room);
+    if (effect_text(&verdict->effects[i], &text)) {
+      field_text(line, "effect", &text);
     }
   }
 }
 
-static void field_failures(GString *line, const Verdict *verdict) {
+static void field_failures(TextBuffer *line, const Verdict *verdict) {
   if (verdict->failures == NULL) {
     return;
   }
-  g_autoptr(GString) text = g_string_new(NULL);
+  char room[FIELD_ROOM];
+  g_auto(TextBuffer) text = text_buffer_in(room, sizeof room);
   for (const Failure *failure = verdict->failures; failure != NULL; failure = failure->next) {
-    g_string_append_printf(text, "%s%.*s: %.*s", text->len ? "; " : "", SLICE_ARGS(failure->lookup), SLICE_ARGS(failure->reason));
+    text_buffer_add_format(&text, "%s%.*s: %.*s", text.length ? "; " : "", SLICE_ARGS(failure->lookup), SLICE_ARGS(failure->reason));
   }
-  field_text(line, "failed", text);
+  field_text(line, "failed", &text);
 }
 
 /* Who the line is about: what decisions and `log` lines begin with. */
-static GString *line_begin(Session *session, const char *session_id, Phase phase) {
-  GString *line = g_string_sized_new(256);
+static void line_begin(TextBuffer *line, Session *session, const char *session_id, Phase phase) {
   log_field(line, "session", slice_from(session_id));
   field_fact(line, session, "queue_id", FACT_QUEUE_ID);
   field_fact(line, session, "client", FACT_CLIENT_ADDRESS);
@@ -180,18 +181,14 @@ static GString *line_begin(Session *session, const char *session_id, Phase phase
   field_sender(line, session, phase);
   field_fact(line, session, "recipient", FACT_RECIPIENT);
   log_field(line, "phase", slice_from(phase_name(phase)));
-  return line;
 }
 
 bool decision_is_logged(const Config *config, const Verdict *verdict) {
   return config->decisions == DECISIONS_ALL || verdict->rule.length > 0 || verdict->effect_count > 0 || verdict->failures != NULL;
 }
 
-char *decision_line(const Config *config, Session *session, const char *session_id, const Verdict *verdict) {
-  if (!decision_is_logged(config, verdict)) {
-    return NULL;
-  }
-  GString *line = line_begin(session, session_id, verdict->phase);
+void decision_line(TextBuffer *line, Session *session, const char *session_id, const Verdict *verdict) {
+  line_begin(line, session, session_id, verdict->phase);
   log_field(line, "outcome", slice_from(outcome_name(verdict->outcome)));
   if (verdict->rule.length > 0) {
     log_field(line, "rule", verdict->rule);
@@ -200,7 +197,6 @@ char *decision_line(const Config *config, Session *session, const char *session_
   log_field(line, "door", slice_from(door_name(session_door(session))));
   field_failures(line, verdict);
   field_effects(line, verdict);
-  return g_string_free(line, FALSE);
 }
 
 static void log_effects(Session *session, const char *session_id, const Verdict *verdict) {
@@ -209,18 +205,21 @@ static void log_effects(Session *session, const char *session_id, const Verdict 
     if (effect->kind != EFFECT_LOG) {
       continue;
     }
-    GString *line = line_begin(session, session_id, verdict->phase);
-    log_field(line, "rule", effect->rule);
-    field_limited(line, "log", effect->as.log_text, REPLY_QUOTE);
-    log_info("%s", line->str);
-    (void)g_string_free(line, TRUE);
+    char room[LINE_ROOM];
+    g_auto(TextBuffer) line = text_buffer_in(room, sizeof room);
+    line_begin(&line, session, session_id, verdict->phase);
+    log_field(&line, "rule", effect->rule);
+    field_limited(&line, "log", effect->as.log_text, REPLY_QUOTE);
+    log_info("%s", line.text);
   }
 }
 
 static void log_failures(const Verdict *verdict) {
   for (const Failure *failure = verdict->failures; failure != NULL; failure = failure->next) {
-    g_autofree char *key = g_strdup_printf("look-up %.*s", SLICE_ARGS(failure->lookup));
-    log_limited(key, "%s failed: %.*s", key, SLICE_ARGS(failure->reason));
+    char room[FIELD_ROOM];
+    g_auto(TextBuffer) key = text_buffer_in(room, sizeof room);
+    text_buffer_add_format(&key, "look-up %.*s", SLICE_ARGS(failure->lookup));
+    log_limited(key.text, "%s failed: %.*s", key.text, SLICE_ARGS(failure->reason));
   }
 }
 
@@ -230,6 +229,8 @@ void log_decision(const Config *config, Session *session, const char *session_id
   }
   log_effects(session, session_id, verdict);
   log_failures(verdict);
-  g_autofree char *line = decision_line(config, session, session_id, verdict);
-  log_info("%s", line);
+  char room[LINE_ROOM];
+  g_auto(TextBuffer) line = text_buffer_in(room, sizeof room);
+  decision_line(&line, session, session_id, verdict);
+  log_info("%s", line.text);
 }

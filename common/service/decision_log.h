@@ -1,11 +1,12 @@
 /*
  * decision_log.h: where a daemon's messages go, and one line for each decision, key=value (logfmt). Thread-safe.
  *
- * Control characters never leave: they stand as \n, \t, \xHH. A message is one line, whatever it holds.
+ * Control characters never leave: they stand as \n, \t, \xHH. A message is one line, whatever it holds. A line of usual length is written without an allocation.
  */
 #ifndef COMMON_SERVICE_DECISION_LOG_H
 #define COMMON_SERVICE_DECISION_LOG_H
 
+#include "common/base/text_buffer.h"
 #include "common/service/config.h"
 #include "common/smtp/session.h"
 #include "common/smtp/verdict.h"
@@ -24,7 +25,7 @@ void log_warning_lines(const char *text);
 void log_limited(const char *key, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* Appends ` key=value` (without the blank at the start), the value quoted when it is empty or holds blanks, quotes, '=' or controls. */
-void log_field(GString *line, const char *key, Slice value);
+void log_field(TextBuffer *line, const char *key, Slice value);
 
 /*
  * session= queue_id= client= helo= sender= recipient= phase= outcome= rule= reply="..." door= [failed="..."] [effect="..."]; values with blanks or controls are quoted. A decision without a rule and without effects
@@ -33,7 +34,7 @@ void log_field(GString *line, const char *key, Slice value);
 /* False for a decision that the level leaves out. */
 bool decision_is_logged(const Config *config, const Verdict *verdict);
 void log_decision(const Config *config, Session *session, const char *session_id, const Verdict *verdict);
-/* The line of log_decision, without `log` effects and failures; transfer full. NULL when the level leaves it out. */
-char *decision_line(const Config *config, Session *session, const char *session_id, const Verdict *verdict);
+/* Appends the line of log_decision, without `log` effects, whatever the level is. */
+void decision_line(TextBuffer *line, Session *session, const char *session_id, const Verdict *verdict);
 
 #endif

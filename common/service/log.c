@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 enum {
+  LINE_ROOM = 2048, /* a usual line */
   LOG_LIMIT_SECONDS = 60,
   LOG_LIMIT_KEYS = 1000, /* keys come from our own texts, so this is only a guard */
 };
@@ -47,10 +48,11 @@ void log_also_to_stderr(bool also) {
 
 /* One write a line, so that lines of several threads and processes stay whole. */
 static void write_stderr(const char *name, const char *level, const char *message) {
-  g_autofree char *line = g_strdup_printf("%s%s%s%s\n", name ? name : "", name ? ": " : "", level, message);
-  size_t length = strlen(line);
-  for (size_t at = 0; at < length;) {
-    ssize_t written = write(STDERR_FILENO, line + at, length - at);
+  char room[LINE_ROOM];
+  g_auto(TextBuffer) line = text_buffer_in(room, sizeof room);
+  text_buffer_add_format(&line, "%s%s%s%s\n", name ? name : "", name ? ": " : "", level, message);
+  for (size_t at = 0; at < line.length;) {
+    ssize_t written = write(STDERR_FILENO, line.text + at, line.length - at);
     if (written < 0 && errno == EINTR) {
       continue;
     }
@@ -86,11 +88,13 @@ static void log_line(int priority, const char *level, char *message) {
 
 #define LOG_FORMATTED(priority, level)                              \
   do {                                                              \
+    char room[LINE_ROOM];                                           \
+    g_auto(TextBuffer) message = text_buffer_in(room, sizeof room); \
     va_list arguments;                                              \
     va_start(arguments, format);                                    \
-    g_autofree char *message = g_strdup_vprintf(format, arguments); \
+    text_buffer_add_format_list(&message, format, arguments);       \
     va_end(arguments);                                              \
-    log_line(priority, level, message);                             \
+    log_line(priority, level, message.text);                        \
   } while (0)
 
 void log_info(const char *format, ...) {
