@@ -1,17 +1,21 @@
-"""Runs the tests of a script: its functions named test_...; words on the command line choose those whose names have one of them.
+"""Runs the tests of a script: its functions named test_...; words on the command line choose those whose names have one of them. They mostly wait, for mail servers,
+daemons and their timeouts, so a few run side by side, each in a process of its own.
 
     if __name__ == "__main__":
         sys.exit(run_tests(globals(), {"postfix": PrivatePostfix.why_not(), "sendmail": PrivateSendmail.why_not()}))
 
         sys.exit(run_in_folders(globals()))     for tests that take a folder of their own each
 """
+import os
 import sys
+import tempfile
 import time
 import traceback
 
 from daemons import Folder
 
 SKIPPED = 77
+AT_ONCE = 4
 
 
 def chosen_tests(namespace):
@@ -19,10 +23,10 @@ def chosen_tests(namespace):
     return [(name, test) for name, test in namespace.items() if name.startswith("test_") and (not words or any(word in name for word in words))]
 
 
-def passes(name, test, *arguments):
+def passes(name, test):
     begun = time.monotonic()
     try:
-        test(*arguments)
+        test()
         print(f"ok: {name} ({time.monotonic() - begun:.1f} s)", flush=True)
         return True
     except Exception:
@@ -30,13 +34,48 @@ def passes(name, test, *arguments):
         return False
 
 
+def begin(name, test):
+    """The process that runs the test; all that is printed there goes to `output`."""
+    output = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+    sys.stdout.flush()
+    process = os.fork()
+    if process == 0:
+        status = 1
+        try:
+            for standard in (1, 2):
+                os.dup2(output.fileno(), standard)
+            status = 0 if passes(name, test) else 1
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    return process, output
+
+
+def run_side_by_side(tests):
+    """Runs (name, function) pairs; the exit status. What a test prints comes in one piece when it has ended."""
+    waiting, running, failures = list(tests), {}, 0
+    while waiting or running:
+        while waiting and len(running) < AT_ONCE:
+            process, output = begin(*waiting.pop(0))
+            running[process] = output
+        process, status = os.wait()
+        with running.pop(process) as output:
+            output.seek(0)
+            print(output.read(), end="", flush=True)
+        failures += status != 0
+    return 1 if failures or not tests else 0
+
+
+def in_a_folder(test):
+    def run():
+        with Folder() as folder:
+            test(folder)
+    return run
+
+
 def run_in_folders(namespace):
     """The exit status."""
-    chosen, failures = chosen_tests(namespace), 0
-    for name, test in chosen:
-        with Folder() as folder:
-            failures += not passes(name, test, folder)
-    return 1 if failures or not chosen else 0
+    return run_side_by_side([(name, in_a_folder(test)) for name, test in chosen_tests(namespace)])
 
 
 def run_tests(namespace, servers):
@@ -45,12 +84,11 @@ def run_tests(namespace, servers):
     if len(reasons) == len(servers):
         print("skipped: " + "; ".join(f"no private {name.capitalize()}: {reason}" for name, reason in reasons.items()))
         return SKIPPED
-    chosen = chosen_tests(namespace)
-    failures = 0
-    for name, test in chosen:
+    chosen = []
+    for name, test in chosen_tests(namespace):
         server = next((server for server in servers if server in name.split("_")), next(iter(servers)))
         if server in reasons:
             print(f"left out: {name}: no private {server.capitalize()}: {reasons[server]}")
-            continue
-        failures += not passes(name, test)
-    return 1 if failures or not chosen else 0
+        else:
+            chosen.append((name, test))
+    return run_side_by_side(chosen)

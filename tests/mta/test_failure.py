@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 import threading
-import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.join(HERE, "..", "..")
@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True
 from daemons import MILTER, POLICYD, Daemon, Folder  # noqa: E402
 from private_postfix import PrivatePostfix, SmtpClient, free_port, wait_until  # noqa: E402
 from private_sendmail import PrivateSendmail, milter  # noqa: E402
+from running import chosen_tests, passes  # noqa: E402
 
 USERS = ("alice", "bob")
 GOOD = {"greeting": "220", "EHLO": "250", "MAIL": "250", "RCPT 1": "250", "RCPT 2": "250", "DATA": "354", "the message": "250", "next MAIL": "250",
@@ -653,19 +654,10 @@ def main():
     no_sendmail = PrivateSendmail.why_not()
     if no_sendmail:
         print(f"without Sendmail: {no_sendmail}")
-    failures = 0
-    for name, test in [(name, test) for name, test in globals().items() if name.startswith("test_")]:
-        if words and not any(word in name for word in words):
-            continue
-        if no_sendmail and "sendmail" in name:
-            continue
-        try:
-            test()
-            print("ok:", name, flush=True)
-        except Exception:
-            failures += 1
-            print("FAILED:", name, flush=True)
-            traceback.print_exc()
+    tests = [(name, test) for name, test in chosen_tests(globals()) if not (no_sendmail and "sendmail" in name)]
+    # They wait for timeouts most of the time. Threads, for what they hear comes together.
+    with ThreadPoolExecutor(4) as pool:
+        failures = list(pool.map(lambda pair: passes(*pair), tests)).count(False)
     if "--print" in sys.argv:
         HEARD.print()
     for wrong in HEARD.wrong:

@@ -280,9 +280,7 @@ class Report:
         print(f"{where}: {self.told - before} sessions, {self.wrong} wrong so far", flush=True)
 
 
-# Without in_flow_delay Postfix waits a second where messages come in and none goes out.
 SETTINGS = {
-    "in_flow_delay": "0s",
     "smtpd_soft_error_limit": "1000", "smtpd_hard_error_limit": "1001", "virtual_mailbox_domains": "example.test, relay.example", "virtual_mailbox_maps": "static:all", "virtual_transport": "discard:", "strict_rfc821_envelopes": "no",
 }
 
