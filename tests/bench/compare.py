@@ -1,91 +1,22 @@
 #!/usr/bin/env python3
-"""What a policy hop costs, as ratios in one run against null responders. Run from the build folder: tests/bench/compare.py [PART ...] [--runs N]
+"""What a policy hop costs, as ratios in one run. Run from the build folder, after `make bench-programs`: tests/bench/compare.py [PART ...] [--runs N]
 
-Parts: policy (mailreeve-policyd against policy_null), instructions (callgrind, user space), scale (10 to 100,000 rules), regexes (10 to 10,000), milter (mailreeve-milter against milter_null), message (the same
-with header and MIME rules on messages of 4 KiB and 1 MiB, and the memory that one of 50 MB costs), rounds, postfix
-(sessions through a private Postfix, as root), memory, dns. Without a part: all of them. Runs are interleaved, ours and the null responder in turn;
-the table prints medians. CPU is user and system time of the server's process; the machine's speed cancels out in the ratios, its noise does not: read the spread
-(least and greatest ratio of a pair) too.
+The parts, what each needs and how to read its figures: README.md beside this file. Without a part: all of them.
 """
 import argparse
 import os
-import re
 import shutil
 import socket
 import statistics
-import subprocess
-import sys
 import threading
-import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, "..", "mta"), os.path.join(HERE, "..", "real"), HERE]
-sys.dont_write_bytecode = True
-
-from daemons import MILTER, POLICYD, Daemon, Folder, program  # noqa: E402
-from private_postfix import PrivatePostfix, SmtpClient, can_connect, free_port, wait_until  # noqa: E402
-from probe import DnsServer  # noqa: E402
-import scale as scale_rules  # noqa: E402
-
-
-class Null:
-    """A null responder on a port of its own."""
-
-    def __init__(self, name, *arguments):
-        self.port = free_port()
-        # A session of its own, as our daemons have: the kernel's autogroups would else let it share the load program's turn on the processors.
-        self.process = subprocess.Popen([program(f"tests/bench/{name}"), str(self.port), *arguments], start_new_session=True)
-        wait_until(lambda: can_connect(self.port), f"{name} listens")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
-
-
-def cpu_seconds(pid):
-    """User and system time of a process so far, of threads that have ended too, in nanoseconds' detail: its CPU-time clock (clock_getcpuclockid(3))."""
-    return time.clock_gettime((~pid << 3) | 2)
-
-
-def resident_kib(pid, which="VmRSS"):
-    with open(f"/proc/{pid}/status", encoding="ascii") as text:
-        return int(re.search(which + r":\s+(\d+)", text.read())[1])
-
-
-def measure(load, server_pid, *arguments):
-    """Runs a load program; its figures as floats, with the server's CPU seconds."""
-    before = cpu_seconds(server_pid)
-    output = subprocess.run([program(f"tests/bench/{load}"), *map(str, arguments)], check=True, capture_output=True, text=True).stdout
-    figures = {key: value for key, value in re.findall(r"(\w+)=(\S+)", output)}
-    figures["cpu"] = cpu_seconds(server_pid) - before
-    return figures
-
-
-def request(number):
-    """A request with all attributes, 656 bytes, the sender and the client another one each time."""
-    lines = ["request=smtpd_access_policy", "protocol_state=RCPT", "protocol_name=ESMTP", f"client_address=192.0.2.{number % 250 + 1}",
-             f"client_name=mail{number % 1000:03d}.adelphia.net", "client_port=4567", f"reverse_client_name=mail{number % 1000:03d}.adelphia.net",
-             "server_address=127.0.0.1", "server_port=25", f"helo_name=mail{number % 1000:03d}.adelphia.net", f"sender=user{number:06d}@adelphia.net",
-             "recipient=alice+ext@example.test", "recipient_count=0", "queue_id=", f"instance=2181.6b044141.a6e25.{number:06x}", "size=0", "etrn_domain=",
-             "stress=", "sasl_method=", "sasl_username=", "sasl_sender=", "ccert_subject=", "ccert_issuer=", "ccert_fingerprint=",
-             "ccert_pubkey_fingerprint=", "encryption_protocol=", "encryption_cipher=", "encryption_keysize=0", "policy_context=",
-             "compatibility_level=3.8", "mail_version=3.8.0", "tls_sni="]
-    return "\n".join(lines) + "\n\n"
-
-
-def row(name, ours, null, target):
-    """Prints medians, the median of the ratios pair by pair, their spread, and what was to be shown."""
-    ratios = [a / b for a, b in zip(ours, null)]
-    middle = statistics.median(ratios)
-    print(f"{name:46} {statistics.median(ours):12.2f} {statistics.median(null):12.2f} {middle:7.3f}  {min(ratios):.3f}..{max(ratios):.3f}  {target}")
-    return middle
-
-
-def head(title, base):
-    print(f"\n{title}\n{'':46} {'mailreeve':>12} {base:>12} {'ratio':>7}  spread        target")
+from measuring import Null, ask, cpu_seconds, head, instructions, measure, read, request, resident_kib, row  # first: it says where the other folders are
+from daemons import MILTER, POLICYD, Daemon, Folder, program
+from private_postfix import PrivatePostfix, SmtpClient, free_port
+from probe import DnsServer
+from growing import part_regexes, part_scale
+from peers import part_peers
+from reloading import part_reload
 
 
 def part_policy(folder, runs):
@@ -105,19 +36,6 @@ def part_policy(folder, runs):
             assert all(f["ruled"] == "0" for f in a), "a rule matched"
 
 
-def instructions(command, port, log, path, count):
-    """User-space instructions of a server while it answers `count` requests: callgrind's total."""
-    process = subprocess.Popen(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={log}", *command],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: can_connect(port), "the server under callgrind listens", 120)
-    ask(port, request(0))  # it listens before it has read its rules
-    subprocess.run([program("tests/bench/policy_load"), str(port), "1", str(count), path], check=True, stdout=subprocess.DEVNULL)
-    process.terminate()
-    process.wait()
-    with open(log, encoding="utf-8") as text:
-        return int(re.search(r"Collected\s*:\s*(\d+)", text.read())[1])
-
-
 def part_instructions(folder, _):
     if shutil.which("valgrind") is None:
         print("\ninstructions: valgrind is not installed, left out")
@@ -135,69 +53,6 @@ def part_instructions(folder, _):
             totals.append(instructions(command, port, log, path, count))
         figures.append((totals[1] - totals[0]) / 10000)
     print(f"\nuser-space instructions a request (callgrind): mailreeve-policyd {figures[0]:.0f}, null responder {figures[1]:.0f}")
-
-
-def with_facts(text, facts):
-    for name, value in facts.items():
-        text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, count=1, flags=re.M)
-    return text
-
-
-def wrong_answers(port, rules, count):
-    """How many of `count` requests are not answered as the plain evaluator says."""
-    wrong = 0
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        answers = connection.makefile("r", encoding="ascii", newline="\n")
-        for number in range(count):
-            facts = rules.request(number % 100 == 0)
-            connection.sendall(with_facts(request(number), facts).encode())
-            action = answers.readline()
-            answers.readline()
-            expected = rules.verdict(facts)
-            found = re.search(r"rule (\d+)", action)
-            wrong += (int(found[1]) if found else None) != expected or (found is None and action != "action=DUNNO\n")
-    return wrong
-
-
-def instructions_of(folder, rules, path):
-    """User-space instructions a request with these rules."""
-    log = os.path.join(folder.path, "callgrind.log")
-    totals = []
-    for count in (1000, 6000):
-        port = free_port()
-        totals.append(instructions([program(POLICYD), "--foreground", "--rules", rules, "--listen", f"inet:127.0.0.1:{port}"], port, log, path, count))
-    return (totals[1] - totals[0]) / 5000
-
-
-def scale(folder, runs, sizes, kinds, title):
-    head(title, "null")
-    base = None
-    for size in sizes:
-        rules = scale_rules.Rules(size, kinds=kinds)
-        file = folder.write(f"{size}.rules", rules.text())
-        path = folder.write("requests", "".join(with_facts(request(n), rules.request(n % 100 == 0)) for n in range(1000)))
-        start = time.monotonic()
-        with Daemon(POLICYD, folder, file) as ours, Null("policy_null") as null:
-            print(f"{size} rules: ready after {time.monotonic() - start:.2f} s, {resident_kib(ours.process.pid) / 1024:.1f} MiB resident; "
-                  f"{wrong_answers(ours.port, rules, 20000)} of 20000 answers wrong")
-            a, b = [], []
-            for _ in range(runs):
-                a.append(measure("policy_load", ours.process.pid, ours.port, 8, 50000, path))
-                b.append(measure("policy_load", null.process.pid, null.port, 8, 50000, path))
-            row(f"{size} rules, CPU us a request", [20 * f["cpu"] for f in a], [20 * f["cpu"] for f in b], "<= 1.3 times that of 10 rules")
-            row(f"{size} rules, requests a second", [float(f["per_second"]) for f in a], [float(f["per_second"]) for f in b], ">= 0.7")
-        if shutil.which("valgrind") is not None:
-            figure = instructions_of(folder, file, path)
-            base = base or figure
-            print(f"{size} rules, user-space instructions a request: {figure:.0f}, {figure / base:.3f} of those of {sizes[0]} rules")
-
-
-def part_scale(folder, runs):
-    scale(folder, runs, scale_rules.SIZES, ("address", "network", "domain", "regex"), "rules of four kinds, against the null responder")
-
-
-def part_regexes(folder, runs):
-    scale(folder, runs, scale_rules.SIZES[:4], ("regex",), "regexes alone, each with a text that must be there, against the null responder")
 
 
 def part_milter(folder, runs):
@@ -344,19 +199,6 @@ def part_memory(folder, _):
         print(f"memory: mailreeve-milter {resident_kib(ours.process.pid) / 1024:.1f} MiB resident at start with ten rules")
 
 
-def ask(port, text):
-    """One policy question over a connection of its own; how long the answer took, in ms."""
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        start = time.monotonic()
-        connection.sendall(text.encode())
-        reply = b""
-        while not reply.endswith(b"\n\n"):
-            part = connection.recv(4096)
-            assert part, "closed without an answer"
-            reply += part
-        return (time.monotonic() - start) * 1000, reply.decode().strip()
-
-
 def part_dns(folder, runs):
     lists = [f"list{number}.example.test" for number in range(10)]
     zone = "".join(f"*.{name} A 127.0.0.2 delay=100\n" for name in lists)
@@ -383,12 +225,8 @@ def part_dns(folder, runs):
               f"a request that needs none, meanwhile: {statistics.median(free):.2f} ms, at most {max(free):.2f}")
 
 
-def read(name):
-    with open(os.path.join(HERE, name), encoding="utf-8") as text:
-        return text.read()
-
-
-PARTS = {"policy": part_policy, "instructions": part_instructions, "scale": part_scale, "regexes": part_regexes, "milter": part_milter, "message": part_message, "rounds": part_rounds, "postfix": part_postfix,
+PARTS = {"policy": part_policy, "instructions": part_instructions, "scale": part_scale, "regexes": part_regexes, "peers": part_peers,
+         "reload": part_reload, "milter": part_milter, "message": part_message, "rounds": part_rounds, "postfix": part_postfix,
          "memory": part_memory, "dns": part_dns}
 
 

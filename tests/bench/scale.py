@@ -11,27 +11,28 @@ SIZES = (10, 100, 1000, 10000, 100000)
 
 
 class Rules:
-    """`kinds`: which of address, network, domain and regex take turns."""
+    """`kinds`: which of address, network, domain and regex take turns; `ipv6`: the share of client addresses and networks that are."""
 
-    def __init__(self, count, seed=1, kinds=("address", "network", "domain", "regex")):
+    def __init__(self, count, seed=1, kinds=("address", "network", "domain", "regex"), ipv6=0.0):
         self.random = random.Random(seed)
+        self.ipv6 = ipv6
         self.addresses, self.networks, self.domains, self.regexes = {}, {}, {}, []
-        self.lines = []
-        self.matching = []  # a request that matches the rule
+        self.matching = []  # of each rule a request that matches it
+        self.terms = [getattr(self, kinds[number % len(kinds)])(number) for number in range(count)]  # (kind, fact, what it is compared with)
         self.verdicts = {}
-        for number in range(count):
-            condition = getattr(self, kinds[number % len(kinds)])(number)
-            self.lines.append(f'    [r{number}] reject 550 5.7.1 "rule {number}" if {condition}')
 
     def text(self):
-        return "at rcpt {\n" + "\n".join(self.lines) + "\n}\n"
+        """The rules in mailreeve's language."""
+        operators = {"address": "client_address == {}", "network": "client_address in {}", "domain": "sender.domain == \"{}\""}
+        lines = [f'    [r{number}] reject 550 5.7.1 "rule {number}" if {operators.get(kind, fact + " ~ /{}/").format(value)}'
+                 for number, (kind, fact, value) in enumerate(self.terms)]
+        return "at rcpt {\n" + "\n".join(lines) + "\n}\n"
 
     def word(self, length):
         return "".join(self.random.choice(LETTERS) for _ in range(length))
 
     def client(self):
-        """IPv6 is a third of it."""
-        if self.random.randrange(3) == 0:
+        if self.random.random() < self.ipv6:
             return ipaddress.ip_address(0x20010db8 << 96 | self.random.getrandbits(96))
         return ipaddress.ip_address(self.random.randrange(0x0B000000, 0xDF000000))
 
@@ -39,7 +40,7 @@ class Rules:
         client = self.client()
         self.addresses.setdefault(client, number)
         self.matching.append({"client_address": str(client)})
-        return f"client_address == {client}"
+        return "address", "client_address", client
 
     def network(self, number):
         client = self.client()
@@ -47,13 +48,13 @@ class Rules:
         network = ipaddress.ip_network((client, prefix), strict=False)
         self.networks.setdefault((client.version, prefix), {}).setdefault(int(network.network_address), number)
         self.matching.append({"client_address": str(client)})
-        return f"client_address in {network}"
+        return "network", "client_address", network
 
     def domain(self, number):
         domain = f"{self.word(9)}.example"
         self.domains.setdefault(domain, number)
         self.matching.append({"sender": f"someone@{domain}"})
-        return f'sender.domain == "{domain}"'
+        return "domain", "sender", domain
 
     def regex(self, number):
         fact = self.random.choice(("sender", "helo_name"))
@@ -62,7 +63,7 @@ class Rules:
         pattern = self.random.choice((f"{start}[0-9]+\\.{end}", f"{start}\\d*\\.{end}\\.", f"(mail|{start})[^.]+\\.{end}\\.test$"))
         self.regexes.append((number, fact, re.compile(pattern, re.IGNORECASE)))
         self.matching.append({fact: f"a@{text}" if fact == "sender" else text})
-        return f"{fact} ~ /{pattern}/"
+        return "regex", fact, pattern
 
     def request(self, match):
         """The facts of a request; few senders and HELO names, so that the plain evaluator need not read each regex for each request anew."""
