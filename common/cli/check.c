@@ -43,19 +43,28 @@ static json_t *diagnostic_json(const Diagnostic *diagnostic) {
 
 /* ---- what an evaluation costs ---- */
 
+/* The phase whose statements are told of. */
+typedef struct CostPhase {
+  const Ruleset *ruleset;
+  Phase phase;
+  json_t *walked;
+} CostPhase;
+
 static void take_reason(const Statement *statement, const char *reason, void *data) {
-  json_t *walked = data;
+  const CostPhase *at = data;
   bool is_rule = statement->kind == STATEMENT_RULE;
-  (void)json_array_append_new(walked, json_pack("{s:o, s:o, s:s}", "rule",
-                                                is_rule ? json_stringn(statement->rule->id.data, statement->rule->id.length) : json_null(),
-                                                "at", place_json(statement->span), "reason", reason));
+  (void)json_array_append_new(
+      at->walked,
+      json_pack("{s:o, s:o, s:s}", "rule", is_rule ? json_stringn(statement->rule->id.data, statement->rule->id.length) : json_null(), "at",
+                place_json(program_span(at->ruleset, at->phase, statement)), "reason", reason));
 }
 
 static json_t *cost_json(const Ruleset *ruleset) {
   json_t *phases = json_array();
   for (Phase phase = 0; phase < PHASE_COUNT; phase++) {
     json_t *walked = json_array();
-    IndexCost cost = index_cost(ruleset, phase, take_reason, walked);
+    CostPhase at = {ruleset, phase, walked};
+    IndexCost cost = index_cost(ruleset, phase, take_reason, &at);
     if (cost.statements == 0) {
       json_decref(walked);
       continue;
@@ -69,10 +78,11 @@ static json_t *cost_json(const Ruleset *ruleset) {
 }
 
 static void print_reason(const Statement *statement, const char *reason, void *data) {
-  (void)data;
+  const CostPhase *at = data;
+  SourceSpan span = program_span(at->ruleset, at->phase, statement);
   unsigned line, column;
-  source_position(statement->span, &line, &column);
-  (void)printf("    %s:%u: %s: %s\n", statement->span.source->name, line, statement->kind == STATEMENT_RULE ? "rule" : "block", reason);
+  source_position(span, &line, &column);
+  (void)printf("    %s:%u: %s: %s\n", span.source->name, line, statement->kind == STATEMENT_RULE ? "rule" : "block", reason);
 }
 
 static void print_cost(const Ruleset *ruleset) {
@@ -89,7 +99,8 @@ static void print_cost(const Ruleset *ruleset) {
         "  %s: %zu rules and blocks, of which an evaluation reads those that an index of %zu facts finds "
         "(%zu keys, %zu networks, %zu texts of regexes), and always %zu:\n",
         phase_name(phase), cost.statements, cost.facts, cost.keys, cost.networks, cost.literals, cost.always);
-    (void)index_cost(ruleset, phase, print_reason, NULL);
+    CostPhase at = {ruleset, phase, NULL};
+    (void)index_cost(ruleset, phase, print_reason, &at);
   }
 }
 
@@ -144,6 +155,7 @@ static int run(int argc, char **argv) {
                                     .pedantic = command_line_has(line, "--pedantic"),
                                     .resources = source,
                                     .open_resources = true,
+                                    .keep_tree = command_line_has(line, "--cost"),
                                     .lint = reply_lint};
   bool all_good = true;
   json_t *files = command_line_has(line, "--json") ? json_array() : NULL;

@@ -500,7 +500,7 @@ static int explain_file(Explain *explain, const char *path) {
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   ResourceContext context = answerer_context(explain->answerer);
   ResourceSource *source = resource_source_plain_new(&context);
-  RulesetOptions options = {.enabled_doors = DOORS_ALL, .resources = source, .open_resources = true};
+  RulesetOptions options = {.enabled_doors = DOORS_ALL, .resources = source, .open_resources = true, .keep_tree = true};
   explain->ruleset = ruleset_load_file(path, &options, diagnostics);
   g_autofree char *problems = diagnostics_print(diagnostics);
   (void)fputs(problems, stderr);

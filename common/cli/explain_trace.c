@@ -83,8 +83,8 @@ static void add_parts(Recorder *recorder, json_t *parts, const Expression *expre
   add_part(recorder, parts, expression->left);
   add_part(recorder, parts, expression->right);
   if (expression->kind == EXPRESSION_IN_RESOURCE || expression->kind == EXPRESSION_VALUE_OF) {
-    for (size_t i = 0; i < expression->as.lookup.count; i++) {
-      add_part(recorder, parts, expression->as.lookup.keys[i]);
+    for (size_t i = 0; i < expression->as.lookup->count; i++) {
+      add_part(recorder, parts, expression->as.lookup->keys[i]);
     }
   }
   if (expression->kind == EXPRESSION_TEMPLATE) {
@@ -95,15 +95,16 @@ static void add_parts(Recorder *recorder, json_t *parts, const Expression *expre
 }
 
 static const char *expression_text(Recorder *recorder, const Expression *expression) {
+  const Node *node = program_node(recorder->ruleset, expression);
   if (expression->kind == EXPRESSION_FACT) {
     return fact_info(expression->as.fact)->name; /* its node may be that of a property of it */
   }
   if (expression->kind == EXPRESSION_ELEMENT) {
     Slice rest;
     bool more;
-    return slice_to_string(recorder->arena, slice_split(expression->node->text, '.', &rest, &more));
+    return slice_to_string(recorder->arena, slice_split(node->text, '.', &rest, &more));
   }
-  return expression->node ? slice_to_string(recorder->arena, rules_format_expression(recorder->arena, expression->node)) : "";
+  return node ? slice_to_string(recorder->arena, rules_format_expression(recorder->arena, node)) : "";
 }
 
 /* NULL when it was not asked. */
@@ -129,8 +130,9 @@ static size_t statement_depth(const Recorder *recorder, const Statement *stateme
   return depth;
 }
 
-static const char *rule_text(Arena *arena, const Rule *rule) {
-  const StatementNode *node = rule->node;
+static const char *rule_text(const Recorder *recorder, const Rule *rule) {
+  Arena *arena = recorder->arena;
+  const StatementNode *node = program_rule_node(recorder->ruleset, rule);
   g_autoptr(GString) text = g_string_new(NULL);
   if (rule->labelled) {
     g_string_append_printf(text, "[%.*s] ", SLICE_ARGS(rule->id));
@@ -138,7 +140,9 @@ static const char *rule_text(Arena *arena, const Rule *rule) {
   if (rule->observe) {
     g_string_append(text, "observe ");
   }
-  g_string_append_printf(text, "%.*s", SLICE_ARGS(rule->action_text));
+  if (node) {
+    g_string_append_printf(text, "%.*s", SLICE_ARGS(rules_format_action(arena, node->action)));
+  }
   if (node && node->condition) {
     Slice condition = rules_format_expression(arena, node->condition);
     g_string_append_printf(text, " %s %.*s", node->unless ? "unless" : "if", SLICE_ARGS(condition));
@@ -149,14 +153,14 @@ static const char *rule_text(Arena *arena, const Rule *rule) {
   return slice_to_string(arena, slice_make(text->str, text->len));
 }
 
-static const char *block_text(Arena *arena, const Statement *statement) {
-  const Expression *condition = statement->condition;
+static const char *block_text(const Recorder *recorder, const Statement *statement) {
+  const Node *condition = statement->condition ? program_node(recorder->ruleset, statement->condition) : NULL;
   bool is_else = statement->previous_branch != NO_STATEMENT;
-  if (condition == NULL || condition->node == NULL) {
+  if (condition == NULL) {
     return is_else ? "else" : "always";
   }
-  Slice text = rules_format_expression(arena, condition->node);
-  return arena_printf(arena, "%swhen %.*s", is_else ? "else " : "", SLICE_ARGS(text));
+  Slice text = rules_format_expression(recorder->arena, condition);
+  return arena_printf(recorder->arena, "%swhen %.*s", is_else ? "else " : "", SLICE_ARGS(text));
 }
 
 static void take_lookups(Recorder *recorder, json_t *statement) {
@@ -200,13 +204,14 @@ static void on_statement(Trace *trace, const Statement *statement, const Value *
   }
   bool is_rule = statement->kind == STATEMENT_RULE;
   unsigned line = 0, column = 0;
-  source_position(statement->span, &line, &column);
-  const char *text = is_rule ? rule_text(recorder->arena, statement->rule) : block_text(recorder->arena, statement);
+  SourceSpan span = program_span(recorder->ruleset, recorder->phase, statement);
+  source_position(span, &line, &column);
+  const char *text = is_rule ? rule_text(recorder, statement->rule) : block_text(recorder, statement);
   json_t *parts = statement->condition ? expression_json(recorder, statement->condition) : NULL;
   json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:b}", "kind", is_rule ? "rule" : "block", "id",
                            is_rule ? listing_json_text(slice_to_string(recorder->arena, statement->rule->id)) : json_null(), "text",
-                           listing_json_text(text), "file", listing_json_text(statement->span.source ? statement->span.source->name : NULL),
-                           "line", (int)line, "depth", (int)statement_depth(recorder, statement), "value",
+                           listing_json_text(text), "file", listing_json_text(span.source ? span.source->name : NULL), "line", (int)line,
+                           "depth", (int)statement_depth(recorder, statement), "value",
                            statement->condition ? listing_json_text(value_words(recorder->arena, condition)) : json_null(), "condition",
                            parts ? parts : json_null(), "lookups", json_array(), "performed", false);
   take_lookups(recorder, json);

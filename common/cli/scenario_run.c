@@ -277,7 +277,7 @@ void scenario_script_dns(const ScenarioDns *answers, DnsFake *fake) {
 
 static Ruleset *load_rules(Runner *runner, const ScenarioRules *rules, DoorSet doors) {
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
-  RulesetOptions options = {.enabled_doors = doors, .resources = runner->source, .open_resources = true};
+  RulesetOptions options = {.enabled_doors = doors, .resources = runner->source, .open_resources = true, .keep_tree = true};
   Ruleset *ruleset = NULL;
   if (rules->text) {
     ruleset =

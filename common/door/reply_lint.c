@@ -61,11 +61,11 @@ static Verdict sample_verdict(Arena *arena, const ReplyPlan *plan, Outcome outco
 }
 
 /* The part of the rule that a note is about. */
-static SourceSpan place_of(const Rule *rule, ReplyNoteKind kind) {
+static SourceSpan place_of(const StatementNode *node, ReplyNoteKind kind) {
   const ArgumentNode *argument = NULL;
   switch (kind) {
     case REPLY_NOTE_LINES_JOINED:
-      argument = action_argument(rule->node->action, TEXT_ARGUMENT, 1);
+      argument = action_argument(node->action, TEXT_ARGUMENT, 1);
       break;
     case REPLY_NOTE_TEXT_LOST:
     case REPLY_NOTE_LINES_CUT:
@@ -76,11 +76,11 @@ static SourceSpan place_of(const Rule *rule, ReplyNoteKind kind) {
     case REPLY_NOTE_EMPTY_TEXT:
     case REPLY_NOTE_PERCENT:
     case REPLY_NOTE_PREFIX:
-      argument = action_argument(rule->node->action, TEXT_ARGUMENT, 0);
+      argument = action_argument(node->action, TEXT_ARGUMENT, 0);
       break;
     case REPLY_NOTE_ENHANCED_CHANGED:
     case REPLY_NOTE_ENHANCED_ADDED:
-      argument = action_argument(rule->node->action, ENHANCED_ARGUMENT, 0);
+      argument = action_argument(node->action, ENHANCED_ARGUMENT, 0);
       break;
     case REPLY_NOTE_NOT_ASKED:
     case REPLY_NOTE_CODE_CHANGED:
@@ -94,13 +94,13 @@ static SourceSpan place_of(const Rule *rule, ReplyNoteKind kind) {
     case REPLY_NOTE_COUNT:
       break;
   }
-  return argument ? argument->span : rule->node->action->span;
+  return argument ? argument->span : node->action->span;
 }
 
 /* What the author did not write is not told of. */
-static bool is_written(const Rule *rule, ReplyNoteKind kind) {
-  bool has_text = action_argument(rule->node->action, TEXT_ARGUMENT, 0) != NULL;
-  bool has_enhanced = action_argument(rule->node->action, ENHANCED_ARGUMENT, 0) != NULL;
+static bool is_written(const StatementNode *node, ReplyNoteKind kind) {
+  bool has_text = action_argument(node->action, TEXT_ARGUMENT, 0) != NULL;
+  bool has_enhanced = action_argument(node->action, ENHANCED_ARGUMENT, 0) != NULL;
   return kind == REPLY_NOTE_TEXT_LOST ? has_text : kind == REPLY_NOTE_ENHANCED_CHANGED ? has_enhanced : true;
 }
 
@@ -138,16 +138,16 @@ static bool has_note(const CompiledReply *compiled, ReplyNoteKind kind) {
   return false;
 }
 
-static bool is_told(const ReplyLint *lint, const Rule *rule, const CompiledReply *compiled, ReplyNoteKind kind) {
+static bool is_told(const ReplyLint *lint, const StatementNode *node, const CompiledReply *compiled, ReplyNoteKind kind) {
   ReplyNoteWeight weight = reply_note_weight(kind);
   if (weight == REPLY_NOTE_DETAIL || (weight == REPLY_NOTE_PEDANTIC && !lint->options->pedantic)) {
     return false;
   }
   /* Of a text that is lost nothing else matters. */
-  return is_written(rule, kind) && (kind == REPLY_NOTE_TEXT_LOST || !has_note(compiled, REPLY_NOTE_TEXT_LOST));
+  return is_written(node, kind) && (kind == REPLY_NOTE_TEXT_LOST || !has_note(compiled, REPLY_NOTE_TEXT_LOST));
 }
 
-static void lint_reply(ReplyLint *lint, const Rule *rule, const Verdict *verdict) {
+static void lint_reply(ReplyLint *lint, const StatementNode *node, const Verdict *verdict) {
   static const ReplyContext context = {.server_name = "localhost", .delay_reject = DELAY_REJECT_RCPT, .smtpd_delays = true};
   g_autoptr(GArray) sayings = g_array_new(FALSE, FALSE, sizeof(Saying));
   DoorSet doors = lint->options->enabled_doors;
@@ -159,7 +159,7 @@ static void lint_reply(ReplyLint *lint, const Rule *rule, const Verdict *verdict
       }
       CompiledReply compiled = reply_compile(lint->arena, verdict, (Door)door, (Mta)mta, verdict->phase, &context);
       for (size_t i = 0; i < compiled.note_count; i++) {
-        if (is_told(lint, rule, &compiled, compiled.notes[i].kind)) {
+        if (is_told(lint, node, &compiled, compiled.notes[i].kind)) {
           add_saying(sayings, &compiled.notes[i], (Door)door, (Mta)mta);
         }
       }
@@ -168,7 +168,7 @@ static void lint_reply(ReplyLint *lint, const Rule *rule, const Verdict *verdict
   for (guint i = 0; i < sayings->len; i++) {
     Saying *saying = &g_array_index(sayings, Saying, i);
     Diagnostic *told =
-        diagnostics_warning(lint->diagnostics, place_of(rule, saying->note.kind), "%s (%s)", saying->note.sentence, saying->doors->str);
+        diagnostics_warning(lint->diagnostics, place_of(node, saying->note.kind), "%s (%s)", saying->note.sentence, saying->doors->str);
     diagnostic_expected(lint->diagnostics, told, "%s", reply_note_advice(saying->note.kind));
     (void)g_string_free(saying->doors, TRUE);
   }
@@ -191,7 +191,7 @@ void reply_lint(const Program *program, const RulesetOptions *options, Diagnosti
       }
       lint.arena = arena_new(0);
       Verdict verdict = sample_verdict(lint.arena, statement->plan, outcome, (Phase)phase);
-      lint_reply(&lint, statement->rule, &verdict);
+      lint_reply(&lint, program_rule_node(program, statement->rule), &verdict);
       arena_free(lint.arena);
     }
   }

@@ -69,13 +69,21 @@ Slice node_source(const Node *node) {
   return slice_make(text.data + node->span.offset, node->span.length);
 }
 
+const Node *node_of(const Checker *checker, const Expression *expression) {
+  return g_ptr_array_index(checker->nodes, expression->id);
+}
+
+const StatementNode *rule_node(const Checker *checker, const Rule *rule) {
+  return g_ptr_array_index(checker->rule_nodes, rule->number);
+}
+
 Expression *expression_new(Checker *checker, ExpressionKind kind, ValueType type, const Node *node) {
   Expression *expression = ARENA_NEW(checker->arena, Expression);
   expression->kind = kind;
   expression->type = type;
   expression->element_type = TYPE_STRING;
-  expression->node = node;
-  expression->id = checker->next_expression++;
+  expression->id = checker->nodes->len;
+  g_ptr_array_add(checker->nodes, (gpointer)node);
   return expression;
 }
 
@@ -111,6 +119,7 @@ static bool may_be_unset(const Expression *expression) {
     case EXPRESSION_OR:
     case EXPRESSION_COMPARE:
     case EXPRESSION_IN_SET:
+    case EXPRESSION_IN_NETWORK:
     case EXPRESSION_IN_RANGE:
     case EXPRESSION_IN_RESOURCE:
     case EXPRESSION_IN_LIST:
@@ -133,9 +142,9 @@ Expression *expression_finish(Expression *expression) {
     for (size_t i = 0; i < expression->as.parts.count; i++)
       take_flags(expression, expression->as.parts.items[i]);
   if (expression->kind == EXPRESSION_IN_RESOURCE || expression->kind == EXPRESSION_VALUE_OF) {
-    const ResourceUse *use = expression->as.lookup.use;
-    for (size_t i = 0; i < expression->as.lookup.count; i++)
-      take_flags(expression, expression->as.lookup.keys[i]);
+    const ResourceUse *use = expression->as.lookup->use;
+    for (size_t i = 0; i < expression->as.lookup->count; i++)
+      take_flags(expression, expression->as.lookup->keys[i]);
     expression->lookup_classes |= (uint8_t)(1u << use->lookup_class);
     expression->has_match |= use_is_dnslist(use);
   }
@@ -259,8 +268,8 @@ static void check_unused_defines(Checker *checker, const RulesFile *file) {
   }
 }
 
-static void *array_of(Checker *checker, GPtrArray *items) {
-  void **copy = ARENA_NEW_ARRAY(checker->arena, void *, items->len + 1);
+static void *array_of(Arena *arena, GPtrArray *items) {
+  void **copy = ARENA_NEW_ARRAY(arena, void *, items->len + 1);
   for (guint i = 0; i < items->len; i++)
     copy[i] = items->pdata[i];
   return copy;
@@ -270,20 +279,22 @@ static void finish_program(Checker *checker) {
   Program *program = checker->program;
   for (Phase phase = 0; phase < PHASE_COUNT; phase++) {
     program->phases[phase].reads_all_headers = program->phases[phase].facts[FACT_HEADER];
-    program->phases[phase].header_names = checker->header_names[phase] ? array_of(checker, checker->header_names[phase]) : NULL;
+    program->phases[phase].header_names = checker->header_names[phase] ? array_of(checker->arena, checker->header_names[phase]) : NULL;
   }
-  program->rules = array_of(checker, checker->rules);
+  program->rules = array_of(checker->arena, checker->rules);
   program->rule_count = checker->rules->len;
-  program->resources = array_of(checker, checker->uses);
+  program->resources = array_of(checker->arena, checker->uses);
   program->resource_count = checker->uses->len;
-  program->variables = array_of(checker, checker->variable_infos);
+  program->variables = array_of(checker->arena, checker->variable_infos);
   program->variable_count = checker->variable_infos->len;
   Slice *names = ARENA_NEW_ARRAY(checker->arena, Slice, checker->score_names->len + 1);
   for (guint i = 0; i < checker->score_names->len; i++)
     names[i] = *(const Slice *)checker->score_names->pdata[i];
   program->score_names = names;
   program->score_count = checker->score_names->len;
-  program->expression_count = checker->next_expression;
+  program->expression_count = checker->nodes->len;
+  program->tree->nodes = array_of(program->tree->arena, checker->nodes);
+  program->tree->rules = array_of(program->tree->arena, checker->rule_nodes);
 }
 
 static guint compiled_key_hash(gconstpointer key) {
@@ -309,6 +320,8 @@ static void checker_init(Checker *checker) {
   checker->told = g_hash_table_new(NULL, NULL);
   checker->uses = g_ptr_array_new();
   checker->rules = g_ptr_array_new();
+  checker->nodes = g_ptr_array_new();
+  checker->rule_nodes = g_ptr_array_new();
   checker->variable_infos = g_ptr_array_new();
   checker->score_names = g_ptr_array_new();
   checker->define_uses = g_array_new(FALSE, FALSE, sizeof(DefineUse));
@@ -329,6 +342,8 @@ static void checker_clear(Checker *checker) {
   g_hash_table_unref(checker->told);
   g_ptr_array_unref(checker->uses);
   g_ptr_array_unref(checker->rules);
+  g_ptr_array_unref(checker->nodes);
+  g_ptr_array_unref(checker->rule_nodes);
   g_ptr_array_unref(checker->variable_infos);
   g_ptr_array_unref(checker->score_names);
   g_array_unref(checker->define_uses);

@@ -32,6 +32,8 @@ const Expression *check_expression(Checker *checker, const Node *node);
 const Expression *check_expression_as(Checker *checker, const Node *node, ValueType type);
 /* A quoted string as text with templates. */
 const Expression *check_template(Checker *checker, const Node *node);
+/* A text that stands in no rule; it must live as long as the ruleset. */
+const Expression *check_literal(Checker *checker, Slice text);
 /* A condition: bool. */
 const Expression *check_condition(Checker *checker, const Node *node);
 /* A map by name with its keys ("T[expr]"); NULL after an error. The value type must be `value`. */

@@ -67,8 +67,8 @@ static const char *sentinel_text(Checker *checker, const Node *literal, bool *is
 }
 
 static bool tell_sentinel(Checker *checker, const Expression *side, const Node *whole, const char *form, const char *why) {
-  Diagnostic *told = diagnostics_error(checker->diagnostics, whole->span, "%.*s %s", SLICE_ARGS(node_source(side->node)), why);
-  diagnostic_expected(checker->diagnostics, told, "write `%.*s %s`", SLICE_ARGS(node_source(side->node)), form);
+  Diagnostic *told = diagnostics_error(checker->diagnostics, whole->span, "%.*s %s", SLICE_ARGS(node_source(node_of(checker, side))), why);
+  diagnostic_expected(checker->diagnostics, told, "write `%.*s %s`", SLICE_ARGS(node_source(node_of(checker, side))), form);
   return true;
 }
 
@@ -155,13 +155,15 @@ static const Expression *tell_cannot_meet(Checker *checker, const Node *node, co
                                        SLICE_ARGS(expression_type_text(checker, left)), SLICE_ARGS(expression_type_text(checker, right)));
   ValueType a = single_type(left), b = single_type(right);
   if ((a == TYPE_IP && b == TYPE_NET) || (a == TYPE_NET && b == TYPE_IP))
-    diagnostic_expected(checker->diagnostics, told, "write `%.*s in %.*s`", SLICE_ARGS(node_source((a == TYPE_IP ? left : right)->node)),
-                        SLICE_ARGS(node_source((a == TYPE_IP ? right : left)->node)));
+    diagnostic_expected(checker->diagnostics, told, "write `%.*s in %.*s`",
+                        SLICE_ARGS(node_source(node_of(checker, a == TYPE_IP ? left : right))),
+                        SLICE_ARGS(node_source(node_of(checker, a == TYPE_IP ? right : left))));
   else if ((a == TYPE_ADDRESS && b == TYPE_DOMAIN) || (a == TYPE_DOMAIN && b == TYPE_ADDRESS))
-    diagnostic_expected(checker->diagnostics, told, "write %.*s.domain", SLICE_ARGS(node_source((a == TYPE_ADDRESS ? left : right)->node)));
+    diagnostic_expected(checker->diagnostics, told, "write %.*s.domain",
+                        SLICE_ARGS(node_source(node_of(checker, a == TYPE_ADDRESS ? left : right))));
   else if (left->type == TYPE_LIST && right->type == TYPE_LIST)
-    diagnostic_expected(checker->diagnostics, told, "write `any %.*s has (value in %.*s)`", SLICE_ARGS(node_source(left->node)),
-                        SLICE_ARGS(node_source(right->node)));
+    diagnostic_expected(checker->diagnostics, told, "write `any %.*s has (value in %.*s)`", SLICE_ARGS(node_source(node_of(checker, left))),
+                        SLICE_ARGS(node_source(node_of(checker, right))));
   else
     diagnostic_expected(checker->diagnostics, told, "expected two values of one type");
   return NULL;

@@ -116,7 +116,7 @@ bool variable_resolve(Checker *checker, VariableSymbol *variable, SourceSpan spa
   }
   VariableInfo *info = ARENA_NEW(checker->arena, VariableInfo);
   Scope scope = scope_of(variable->text);
-  info->name = slice_from_offset(variable->text, (size_t)slice_find(variable->text, '.') + 1);
+  info->name = slice_copy(checker->arena, slice_from_offset(variable->text, (size_t)slice_find(variable->text, '.') + 1));
   info->scope = scope;
   info->type = value->type;
   info->slot = (uint32_t)checker->program->scope_slots[scope]++;
@@ -409,12 +409,13 @@ bool compile_keys(Checker *checker, const Node *node, const ResourceUse *use, Ex
     diagnostic_expected(checker->diagnostics, told, expected == 1 ? "expected one value" : "expected a tuple of %zu: (a, b)", expected);
     return false;
   }
-  lookup->as.lookup.use = use;
-  lookup->as.lookup.count = given;
+  ResourceLookup *keys = ARENA_NEW(checker->arena, ResourceLookup);
+  *keys = (ResourceLookup){.use = use, .count = given};
+  lookup->as.lookup = keys;
   size_t part = 0;
   for (const Node *item = is_tuple ? node->items : node; item; item = is_tuple ? item->next : NULL, part++) {
-    lookup->as.lookup.keys[part] = compile_key(checker, item, use, part);
-    good &= lookup->as.lookup.keys[part] != NULL;
+    keys->keys[part] = compile_key(checker, item, use, part);
+    good &= keys->keys[part] != NULL;
   }
   return good;
 }
@@ -640,6 +641,12 @@ const Expression *check_expression_as(Checker *checker, const Node *node, ValueT
 
 const Expression *check_template(Checker *checker, const Node *node) {
   return check_expression_as(checker, node, TYPE_STRING);
+}
+
+const Expression *check_literal(Checker *checker, Slice text) {
+  Expression *literal = expression_new(checker, EXPRESSION_LITERAL, TYPE_STRING, NULL);
+  literal->as.literal = value_text(text);
+  return expression_finish(literal);
 }
 
 bool check_text_action(Checker *checker, const ActionNode *node, Rule *rule, void **plan) {

@@ -50,8 +50,8 @@ static void each_operand(const Expression *expression, void (*visit)(const Expre
     for (size_t i = 0; i < expression->as.parts.count; i++)
       visit(expression->as.parts.items[i], data);
   if (expression->kind == EXPRESSION_IN_RESOURCE || expression->kind == EXPRESSION_VALUE_OF)
-    for (size_t i = 0; i < expression->as.lookup.count; i++)
-      visit(expression->as.lookup.keys[i], data);
+    for (size_t i = 0; i < expression->as.lookup->count; i++)
+      visit(expression->as.lookup->keys[i], data);
 }
 
 typedef struct Walk {
@@ -181,7 +181,7 @@ static void walk_telling(const Expression *expression, void *data) {
   const Node *outer = walk->where;
   if (!walk->where)
     walk->where = use_of_define(walk, expression);
-  const Node *where = walk->where ? walk->where : expression->node;
+  const Node *where = walk->where ? walk->where : node_of(checker, expression);
   Fact fact = 0;
   bool is_fact = expression_fact(expression, &fact);
   bool at_phase = !is_fact || is_at_phase(fact, checker->phase);
@@ -221,7 +221,7 @@ static void note_match(const Expression *expression, void *data) {
     checker->captures = MAX(checker->captures, expression->as.regex->captures);
   }
   if (expression->kind == EXPRESSION_IN_RESOURCE)
-    checker->has_dnslist |= use_is_dnslist(expression->as.lookup.use);
+    checker->has_dnslist |= use_is_dnslist(expression->as.lookup->use);
   each_operand(expression, note_match, checker);
 }
 

@@ -66,12 +66,14 @@ struct Checker {
   GHashTable *told_spans;  /* set of places in a text: unreachable statements already told */
   GHashTable *told;        /* Node* set: facts already told to be out of reach */
   GPtrArray *uses, *rules, *variable_infos, *score_names;
+  GPtrArray *nodes;                     /* Node* by the id of their expression */
+  GPtrArray *rule_nodes;                /* StatementNode* by the number of their rule */
   GPtrArray *header_names[PHASE_COUNT]; /* of header["Name"], by phase, each once; NULL: none */
-  GArray *define_uses;              /* DefineUse */
-  bool lost_names, lost_statements; /* after syntax errors: unknown names, variables and scores may be known after all */
-  uint32_t next_expression;
-  uint32_t regexes; /* compiled so far */
-  const SourceText *line_source; /* where line_of has counted to */
+  GArray *define_uses;                  /* DefineUse */
+  bool lost_names, lost_statements;     /* after syntax errors: unknown names, variables and scores may be known after all */
+  uint32_t regexes;                     /* compiled so far */
+  const SourceText *line_source;        /* where line_of has counted to */
+  const char *line_file;                /* its name, in the ruleset's arena; NULL: not asked for */
   uint32_t line_offset;
   unsigned line;
 
@@ -79,8 +81,8 @@ struct Checker {
   const Conditions *conditions; /* its own and those around it */
   uint32_t captures;            /* most groups of a regex in its condition */
   bool has_regex, has_dnslist;
-  const Node *define_use; /* where the define was named whose literals are being read; NULL: none */
-  unsigned depth;         /* of defines, sets and variables within one another */
+  const Node *define_use;   /* where the define was named whose literals are being read; NULL: none */
+  unsigned depth;           /* of defines, sets and variables within one another */
   const Elements *elements; /* inside has (...): of the innermost one */
 };
 
@@ -112,6 +114,9 @@ Symbol *checker_symbol(Checker *checker, Slice name); /* NULL: no such name */
 const char *nearest_of(Checker *checker, Slice word, bool facts, bool tables, bool others);
 /* "sender.domain" as it stands in the file, for messages. */
 Slice node_source(const Node *node);
+/* Where the expression was written. */
+const Node *node_of(const Checker *checker, const Expression *expression);
+const StatementNode *rule_node(const Checker *checker, const Rule *rule);
 Expression *expression_new(Checker *checker, ExpressionKind kind, ValueType type, const Node *node);
 /* Fills the flags from the operands. */
 Expression *expression_finish(Expression *expression);
@@ -120,7 +125,7 @@ Expression *expression_finish(Expression *expression);
 bool check_type_name(Checker *checker, Slice name, SourceSpan span, ValueType *type);
 bool use_is_dnslist(const ResourceUse *use);
 void check_table(Checker *checker, Symbol *symbol, const RulesFile *file);
-/* The text of an entry of a set or table as it is written: "192.0.2.0/24", "<>"; false when the node is no literal. */
+/* The text of an entry of a set or table as it is written: "192.0.2.0/24", "<>"; until the end of the load. False when the node is no literal. */
 bool literal_text(Checker *checker, const Node *node, Slice *text);
 
 /* For an error about a literal in a define: where it was used. */

@@ -32,9 +32,9 @@ const Expression *expression_function(Checker *checker, const Function *function
 bool check_record(Checker *checker, const Expression *expression) {
   if (single_type(expression) != TYPE_RECORD)
     return false;
-  Slice text = node_source(expression->node);
-  Diagnostic *told =
-      diagnostics_error(checker->diagnostics, expression->node->span, "%.*s is a list of elements with several values", SLICE_ARGS(text));
+  Slice text = node_source(node_of(checker, expression));
+  Diagnostic *told = diagnostics_error(checker->diagnostics, node_of(checker, expression)->span,
+                                       "%.*s is a list of elements with several values", SLICE_ARGS(text));
   tell_use(checker, told);
   diagnostic_expected(checker->diagnostics, told, "say `any %.*s has (%s ...)`", SLICE_ARGS(text),
                       record_field(expression->record, 0)->name);

@@ -17,9 +17,9 @@ static bool item_fits(ValueType found, ValueType type) {
 }
 
 static void tell_item(Checker *checker, const Node *item, ValueType found, const Expression *left) {
-  Diagnostic *told =
-      diagnostics_error(checker->diagnostics, item->span, "%.*s is %s, but %.*s is %.*s", SLICE_ARGS(node_source(item)),
-                        type_article(found), SLICE_ARGS(node_source(left->node)), SLICE_ARGS(expression_type_text(checker, left)));
+  Diagnostic *told = diagnostics_error(checker->diagnostics, item->span, "%.*s is %s, but %.*s is %.*s", SLICE_ARGS(node_source(item)),
+                                       type_article(found), SLICE_ARGS(node_source(node_of(checker, left))),
+                                       SLICE_ARGS(expression_type_text(checker, left)));
   tell_use(checker, told);
   diagnostic_expected(checker->diagnostics, told, "expected %s, as all of a set are of one type", type_article(single_type(left)));
 }
@@ -244,31 +244,34 @@ const Expression *compile_in_range(Checker *checker, const Expression *left, con
     return NULL;
   }
   Expression *expression = expression_new(checker, EXPRESSION_IN_RANGE, TYPE_BOOL, node);
+  ValueRange *ends = ARENA_NEW(checker->arena, ValueRange);
   const Expression *converted = convert_to(checker, left, low.type); /* 1.5 across an int */
   expression->left = converted ? converted : left;
-  expression->as.range.low = low;
-  expression->as.range.high = high;
+  *ends = (ValueRange){low, high};
+  expression->as.range = ends;
   return expression_finish(expression);
 }
 
-/* client_address in 192.0.2.0/24: a set of one network. */
+/* client_address in 192.0.2.0/24, also in quotes */
 const Expression *compile_in_net(Checker *checker, const Expression *left, const Node *net, const Node *node) {
   Slice text, right_form = SLICE_EMPTY;
   const char *problem = NULL;
+  Value value;
   if (single_type(left) != TYPE_IP) {
     Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "%.*s is %.*s: only an ip lies in a net",
-                                         SLICE_ARGS(node_source(left->node)), SLICE_ARGS(expression_type_text(checker, left)));
+                                         SLICE_ARGS(node_source(node_of(checker, left))), SLICE_ARGS(expression_type_text(checker, left)));
     diagnostic_expected(checker->diagnostics, told, "expected an ip before `in`");
     return NULL;
   }
-  KeysetShape shape = {.part_count = 1, .parts = {TYPE_NET}};
-  g_autoptr(KeysetBuilder) builder = keyset_builder_new(&shape);
   (void)literal_text(checker, net, &text);
-  if (!keyset_builder_add(builder, &text, SLICE_EMPTY, &problem, &right_form)) {
+  if (!value_parse(checker->scratch, TYPE_NET, text, &value, &problem, &right_form)) {
     Diagnostic *told = tell_problem(checker, net, problem);
     if (!slice_is_empty(right_form))
       diagnostic_expected(checker->diagnostics, told, "write %.*s", SLICE_ARGS(right_form));
     return NULL;
   }
-  return in_keyset(checker, left, g_steal_pointer(&builder), node);
+  Expression *expression = expression_new(checker, EXPRESSION_IN_NETWORK, TYPE_BOOL, node);
+  expression->left = left;
+  expression->as.network = value.as.net;
+  return expression_finish(expression);
 }

@@ -15,6 +15,7 @@ typedef struct PhaseBuilder {
   Checker *checker;
   PhaseProgram *program;
   GArray *statements; /* Statement */
+  GArray *spans;      /* SourceSpan, of each */
 } PhaseBuilder;
 
 static Statement *statement_at(PhaseBuilder *builder, uint32_t index) {
@@ -25,6 +26,7 @@ static Statement *statement_at(PhaseBuilder *builder, uint32_t index) {
 
 static unsigned line_of(Checker *checker, SourceSpan span) {
   if (span.source != checker->line_source || span.offset < checker->line_offset) {
+    checker->line_file = span.source == checker->line_source ? checker->line_file : NULL;
     checker->line_source = span.source;
     checker->line_offset = 0;
     checker->line = 1;
@@ -39,9 +41,23 @@ static Slice place_id(Checker *checker, SourceSpan span) {
   return slice_from(arena_printf(checker->arena, "%s:%u", slash ? slash + 1 : span.source->name, line_of(checker, span)));
 }
 
+static const SourcePlace *place_of(Checker *checker, SourceSpan span) {
+  SourcePlace *place = ARENA_NEW(checker->arena, SourcePlace);
+  place->line = line_of(checker, span);
+  if (checker->line_file == NULL)
+    checker->line_file = slice_to_string(checker->arena, slice_from(span.source->name));
+  place->file = checker->line_file;
+  return place;
+}
+
+static void add_statement(PhaseBuilder *builder, Statement statement, SourceSpan span) {
+  g_array_append_val(builder->statements, statement);
+  g_array_append_val(builder->spans, span);
+}
+
 static void check_label(Checker *checker, const StatementNode *node, Rule *rule) {
   rule->labelled = !slice_is_empty(node->label);
-  rule->id = rule->labelled ? node->label : place_id(checker, node->span);
+  rule->id = rule->labelled ? slice_copy(checker->arena, node->label) : place_id(checker, node->span);
   if (!rule->labelled) {
     if (!node->observe)
       return;
@@ -56,7 +72,7 @@ static void check_label(Checker *checker, const StatementNode *node, Rule *rule)
     return;
   }
   Diagnostic *told = diagnostics_error(checker->diagnostics, node->label_span, "the label \"%.*s\" is taken", SLICE_ARGS(rule->id));
-  diagnostic_also(checker->diagnostics, told, first->node->label_span, "first used here");
+  diagnostic_also(checker->diagnostics, told, rule_node(checker, first)->label_span, "first used here");
   diagnostic_expected(checker->diagnostics, told, "expected a label of its own: it is the rule's id in logs and counters");
 }
 
@@ -70,15 +86,15 @@ static Rule *rule_for(Checker *checker, const StatementNode *node) {
     return rule;
   rule = ARENA_NEW(checker->arena, Rule);
   rule->number = checker->rules->len;
-  rule->span = node->span;
-  rule->node = node;
   rule->action = node->action->action;
-  rule->action_text = rules_format_action(checker->arena, node->action);
   rule->observe = node->observe;
+  if (rule->observe)
+    rule->action_text = slice_to_string(checker->arena, rules_format_action(checker->scratch, node->action));
   rule->is_allow = is_allow(rule->action) && !node->observe;
   rule->on_error = node->on_error;
   check_label(checker, node, rule);
   g_ptr_array_add(checker->rules, rule);
+  g_ptr_array_add(checker->rule_nodes, (gpointer)node);
   g_hash_table_insert(checker->rule_of, (gpointer)node, rule);
   return rule;
 }
@@ -325,9 +341,8 @@ static bool compile_rule(PhaseBuilder *builder, const StatementNode *node, uint3
                          .previous_branch = NO_STATEMENT,
                          .is_plain = is_plain(condition, rule),
                          .rule = rule,
-                         .plan = plan,
-                         .span = node->span};
-  g_array_append_val(builder->statements, statement);
+                         .plan = plan};
+  add_statement(builder, statement, node->span);
   note_phase(builder, rule, condition);
   bool always = !node->condition || constant_truth(condition) == CONSTANT_TRUE;
   return good && always && rule->action->ends_phase && !rule->observe;
@@ -356,8 +371,8 @@ static bool compile_block(PhaseBuilder *builder, const Expression *condition, So
                          .end = index + 1,
                          .previous_branch = previous,
                          .is_plain = is_plain(condition, NULL),
-                         .span = span};
-  g_array_append_val(builder->statements, statement);
+                         .place = place_of(checker, span)};
+  add_statement(builder, statement, span);
   if (condition)
     builder->program->lookup_classes |= condition->lookup_classes;
   Conditions own = {checker->conditions, condition};
@@ -467,14 +482,20 @@ static void compile_file(PhaseBuilder *builder, const RulesFile *file) {
   }
 }
 
+static void *array_copy(Arena *arena, const GArray *items, size_t size) {
+  void *copy = arena_alloc_array(arena, size, items->len);
+  return items->len > 0 ? memcpy(copy, items->data, items->len * size) : copy;
+}
+
 void check_phase(Checker *checker, Phase phase, const RulesFile *file) {
-  PhaseBuilder builder = {checker, &checker->program->phases[phase], g_array_new(FALSE, TRUE, sizeof(Statement))};
+  PhaseBuilder builder = {checker, &checker->program->phases[phase], g_array_new(FALSE, TRUE, sizeof(Statement)),
+                          g_array_new(FALSE, FALSE, sizeof(SourceSpan))};
   checker->phase = phase;
   compile_file(&builder, file);
-  Statement *statements = ARENA_NEW_ARRAY(checker->arena, Statement, builder.statements->len);
-  if (builder.statements->len)
-    memcpy(statements, builder.statements->data, builder.statements->len * sizeof(Statement));
-  builder.program->statements = statements;
+  ProgramTree *tree = checker->program->tree;
+  builder.program->statements = array_copy(checker->arena, builder.statements, sizeof(Statement));
   builder.program->count = builder.statements->len;
+  tree->statements[phase] = array_copy(tree->arena, builder.spans, sizeof(SourceSpan));
   g_array_unref(builder.statements);
+  g_array_unref(builder.spans);
 }

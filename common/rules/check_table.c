@@ -94,7 +94,7 @@ static bool plain_text(Checker *checker, const Node *node, Slice *text) {
       g_string_append_len(joined, part->text.data, (gssize)part->text.length);
   }
   if (plain)
-    *text = slice_copy(checker->arena, slice_make(joined->str, joined->len));
+    *text = slice_copy(checker->scratch, slice_make(joined->str, joined->len));
   g_string_free(joined, TRUE);
   return plain;
 }
@@ -114,7 +114,7 @@ bool literal_text(Checker *checker, const Node *node, Slice *text) {
       return true;
     case NODE_IP:
     case NODE_NET:
-      *text = net_text(checker->arena, node);
+      *text = net_text(checker->scratch, node);
       return true;
     case NODE_NULL_SENDER:
       *text = SLICE_LITERAL("<>");
@@ -293,9 +293,9 @@ static bool open_resource(Checker *checker, const Declaration *declaration, cons
 void check_table(Checker *checker, Symbol *symbol, const RulesFile *file) {
   const Declaration *declaration = symbol->declaration;
   ResourceUse *use = ARENA_NEW(checker->arena, ResourceUse);
-  use->name = declaration->name;
   use->label = slice_from(
       arena_printf(checker->arena, "%s %.*s", symbol->kind == SYMBOL_TABLE ? "table" : "dnslist", SLICE_ARGS(declaration->name)));
+  use->name = slice_from_offset(use->label, use->label.length - declaration->name.length);
   use->on_error = declaration->on_error;
   if (!check_shape(checker, declaration, &use->shape))
     return;

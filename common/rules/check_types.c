@@ -188,7 +188,7 @@ static Expression *compile_enum_text(Checker *checker, const Node *node, Slice t
     if (slice_equal_fold(slice_from(names[i]), text))
       return literal_new(checker, node, (Value){VALUE_SET, TYPE_ENUM, {.text = slice_from(names[i])}});
   if (!names)
-    return literal_new(checker, node, (Value){VALUE_SET, TYPE_ENUM, {.text = text}});
+    return literal_new(checker, node, (Value){VALUE_SET, TYPE_ENUM, {.text = slice_copy(checker->arena, text)}});
   const char *nearest = nearest_name(text, names);
   Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "unknown name \"%.*s\"", SLICE_ARGS(text));
   tell_use(checker, told);
@@ -227,7 +227,7 @@ static void tell_address_form(Checker *checker, const Node *node, Slice text) {
 
 static Expression *compile_quoted(Checker *checker, const Node *node, Slice text, Wanted wanted) {
   if (wanted.type == TYPE_COUNT || wanted.type == TYPE_STRING)
-    return literal_new(checker, node, value_text(text));
+    return literal_new(checker, node, value_text(slice_copy(checker->arena, text)));
   if (wanted.type == TYPE_ENUM)
     return compile_enum_text(checker, node, text, wanted.names);
   if (wanted.type == TYPE_DOMAIN && tell_domain_form(checker, node, text))
@@ -239,8 +239,8 @@ static Expression *compile_quoted(Checker *checker, const Node *node, Slice text
   Value value = VALUE_NONE;
   const char *problem = NULL;
   Slice right_form = SLICE_EMPTY;
-  if (value_parse(checker->arena, wanted.type, text, &value, &problem, &right_form))
-    return literal_new(checker, node, value);
+  if (value_parse(checker->scratch, wanted.type, text, &value, &problem, &right_form))
+    return literal_new(checker, node, value_copy(checker->arena, &value));
   g_autofree char *why =
       problem && g_str_has_prefix(problem, "not ") ? g_strdup(problem) : g_strdup_printf("not %s: %s", type_article(wanted.type), problem);
   Diagnostic *told = diagnostics_error(checker->diagnostics, node->span, "\"%.*s\" is %s", SLICE_ARGS(text), why);
@@ -357,7 +357,7 @@ const Expression *convert_to(Checker *checker, const Expression *expression, Val
     return expression;
   for (size_t i = 0; i < G_N_ELEMENTS(conversions); i++)
     if (conversions[i].input == single_type(expression) && conversions[i].output == type)
-      return expression_function(checker, &conversions[i], expression, expression->node);
+      return expression_function(checker, &conversions[i], expression, node_of(checker, expression));
   return NULL;
 }
 

@@ -126,10 +126,7 @@ static void unknown_block(Run *run, const Statement *statement, const Failure *f
   if (run->collecting)
     return;
   if (unknown_behaviour(ON_ERROR_DEFAULT, failures) == ON_ERROR_TEMPFAIL) {
-    unsigned line, column;
-    source_position(statement->span, &line, &column);
-    const char *name = statement->span.source != NULL ? statement->span.source->name : "";
-    run_fail(run, slice_from(arena_printf(run->arena, "%s:%u", name, line)));
+    run_fail(run, slice_from(arena_printf(run->arena, "%s:%u", statement->place->file, statement->place->line)));
   } else if (statement->holds_allow) {
     run->doubt = true;
   }

@@ -158,10 +158,16 @@ static Logic test_in_set(Run *run, const Expression *expression, const Value *le
   return logic_of(keyset_find(expression->as.keyset, left, NULL));
 }
 
+static Logic test_in_network(Run *run, const Expression *expression, const Value *left, const Value *right) {
+  (void)run;
+  (void)right;
+  return logic_of(ip_network_contains(&expression->as.network, &left->as.ip));
+}
+
 static Logic test_in_range(Run *run, const Expression *expression, const Value *left, const Value *right) {
   (void)run;
   (void)right;
-  return logic_of(value_in_range(left, &expression->as.range.low, &expression->as.range.high));
+  return logic_of(value_in_range(left, &expression->as.range->low, &expression->as.range->high));
 }
 
 static Logic test_match(Run *run, const Expression *expression, const Value *left, const Value *right) {
@@ -171,7 +177,7 @@ static Logic test_match(Run *run, const Expression *expression, const Value *lef
 
 static Logic test_in_resource(Run *run, const Expression *expression, const Value *left, const Value *right) {
   (void)right;
-  const ResourceUse *use = expression->as.lookup.use;
+  const ResourceUse *use = expression->as.lookup->use;
   if (use->keyset != NULL && run->trace == NULL)
     return logic_of(keyset_find(use->keyset, left, NULL));
   ResourceAnswer answer;
@@ -284,12 +290,12 @@ static Logic read_keys(Run *run, const Expression *expression, Value *keys, bool
   AskMark mark = ask_mark(run);
   Logic state = LOGIC_TRUE;
   *unset = false;
-  for (size_t i = 0; i < expression->as.lookup.count; i++) {
+  for (size_t i = 0; i < expression->as.lookup->count; i++) {
     if (state.truth == TRUTH_OPEN && is_strict(run, expression)) {
-      expression_collect(run, expression->as.lookup.keys[i]);
+      expression_collect(run, expression->as.lookup->keys[i]);
       continue;
     }
-    const Value *key = operand_value(run, expression->as.lookup.keys[i], &keys[i]);
+    const Value *key = operand_value(run, expression->as.lookup->keys[i], &keys[i]);
     if (key->state == VALUE_UNSET) {
       if (state.truth == TRUTH_OPEN)
         ask_back(run, &mark);
@@ -312,7 +318,7 @@ static G_GNUC_NO_INLINE Logic decide_in_resource(Run *run, const Expression *exp
   Logic state = read_keys(run, expression, keys, &unset);
   if (state.truth != TRUTH_TRUE)
     return state;
-  if (expression->as.lookup.count == 1)
+  if (expression->as.lookup->count == 1)
     return test_values(run, expression, &keys[0], NULL, test_in_resource);
   return test_in_resource(run, expression, keys, NULL);
 }
@@ -332,7 +338,7 @@ static Value value_unset(const Expression *expression) {
 static Value read_resource(Run *run, const Expression *expression, const Value *keys) {
   ResourceAnswer answer;
   const Failure *failures = NULL;
-  switch (lookup_find(run, expression->as.lookup.use, keys, &answer, &failures)) {
+  switch (lookup_find(run, expression->as.lookup->use, keys, &answer, &failures)) {
     case LOOKUP_ANSWERED:
       return answer.state == ANSWER_FOUND ? answer.value : value_unset(expression);
     case LOOKUP_UNKNOWN:
@@ -354,7 +360,7 @@ static Value value_of_resource(Run *run, const Expression *expression) {
     return value_open(expression);
   if (state.truth == TRUTH_UNKNOWN)
     return value_of_failures(expression, state.failures);
-  if (expression->as.lookup.count > 1 || keys[0].type != TYPE_LIST)
+  if (expression->as.lookup->count > 1 || keys[0].type != TYPE_LIST)
     return read_resource(run, expression, keys);
   const ValueList *list = keys[0].as.list;
   for (size_t i = 0; i < list->count; i++) {
@@ -615,6 +621,10 @@ static G_GNUC_NO_INLINE Logic decide_in_set(Run *run, const Expression *expressi
   return decide_one(run, expression, test_in_set);
 }
 
+static G_GNUC_NO_INLINE Logic decide_in_network(Run *run, const Expression *expression) {
+  return decide_one(run, expression, test_in_network);
+}
+
 static G_GNUC_NO_INLINE Logic decide_in_range(Run *run, const Expression *expression) {
   return decide_one(run, expression, test_in_range);
 }
@@ -648,6 +658,8 @@ Logic condition_decide_plain(Run *run, const Expression *expression) {
       return decide_compare(run, expression);
     case EXPRESSION_IN_SET:
       return decide_in_set(run, expression);
+    case EXPRESSION_IN_NETWORK:
+      return decide_in_network(run, expression);
     case EXPRESSION_IN_RANGE:
       return decide_in_range(run, expression);
     case EXPRESSION_IN_RESOURCE:
@@ -740,6 +752,7 @@ static const Value *plain_value(Run *run, const Expression *expression, Value *s
     case EXPRESSION_OR:
     case EXPRESSION_COMPARE:
     case EXPRESSION_IN_SET:
+    case EXPRESSION_IN_NETWORK:
     case EXPRESSION_IN_RANGE:
     case EXPRESSION_IN_RESOURCE:
     case EXPRESSION_IN_LIST:

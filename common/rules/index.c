@@ -255,6 +255,9 @@ static void add_access(Builder *builder, const Access *access, uint32_t group) {
       keyset_each_key(access->keyset, add_entry, &visit);
       return;
     }
+    case ACCESS_NETWORK:
+      add_network(field, access->network, group);
+      return;
     case ACCESS_LITERALS:
       for (size_t i = 0; i < access->literals->count; i++) {
         LiteralEntry entry = {access->literals->items[i], group};
@@ -265,6 +268,10 @@ static void add_access(Builder *builder, const Access *access, uint32_t group) {
 }
 
 /* ---- which part of a condition ---- */
+
+static uint64_t hash_of_network(const IpNetwork *network) {
+  return index_hash_text(KEY_TEXT, slice_make((const char *)network->address.bytes, sizeof network->address.bytes)) + network->prefix;
+}
 
 static uint64_t hash_of_value(const Value *value) {
   switch (value->type) {
@@ -277,8 +284,7 @@ static uint64_t hash_of_value(const Value *value) {
     case TYPE_IP:
       return index_hash_text(KEY_TEXT, slice_make((const char *)value->as.ip.bytes, sizeof value->as.ip.bytes));
     case TYPE_NET:
-      return index_hash_text(KEY_TEXT, slice_make((const char *)value->as.net.address.bytes, sizeof value->as.net.address.bytes)) +
-             value->as.net.prefix;
+      return hash_of_network(&value->as.net);
     case TYPE_INT:
     case TYPE_DECIMAL:
     case TYPE_SIZE:
@@ -308,6 +314,9 @@ static uint64_t test_hash(const Access *access) {
       break;
     case ACCESS_SET:
       what = (uint64_t)(uintptr_t)access->keyset;
+      break;
+    case ACCESS_NETWORK:
+      what = hash_of_network(access->network);
       break;
     case ACCESS_LITERALS:
       for (size_t i = 0; i < access->literals->count; i++)

@@ -68,6 +68,7 @@ bool access_field_name(const Expression *expression, char name[ACCESS_NAME_MAX])
     case EXPRESSION_OR:
     case EXPRESSION_COMPARE:
     case EXPRESSION_IN_SET:
+    case EXPRESSION_IN_NETWORK:
     case EXPRESSION_IN_RANGE:
     case EXPRESSION_IN_RESOURCE:
     case EXPRESSION_IN_LIST:
@@ -136,17 +137,24 @@ static bool read_set(const Expression *field, const Keyset *keyset, Access *acce
   return true;
 }
 
+static bool read_network(const Expression *expression, Access *access, const char **reason) {
+  if (!is_field(expression->left, reason))
+    return false;
+  *access = (Access){.kind = ACCESS_NETWORK, .field = expression->left, .network = &expression->as.network};
+  return true;
+}
+
 static bool read_resource(const Expression *expression, Access *access, const char **reason) {
-  const ResourceUse *use = expression->as.lookup.use;
+  const ResourceUse *use = expression->as.lookup->use;
   if (use->keyset == NULL) {
     *reason = "it asks a table or list that may change or fail";
     return false;
   }
-  if (expression->as.lookup.count != 1) {
+  if (expression->as.lookup->count != 1) {
     *reason = "tuples have no index";
     return false;
   }
-  return read_set(expression->as.lookup.keys[0], use->keyset, access, reason);
+  return read_set(expression->as.lookup->keys[0], use->keyset, access, reason);
 }
 
 static bool read_under(const Expression *expression, Access *access, const char **reason) {
@@ -182,6 +190,8 @@ bool access_read(const Expression *expression, Access *access, const char **reas
       return read_compare(expression, access, reason);
     case EXPRESSION_IN_SET:
       return read_set(expression->left, expression->as.keyset, access, reason);
+    case EXPRESSION_IN_NETWORK:
+      return read_network(expression, access, reason);
     case EXPRESSION_IN_RESOURCE:
       return read_resource(expression, access, reason);
     case EXPRESSION_IN_LIST:
@@ -228,11 +238,12 @@ bool access_is_silent(const Expression *expression) {
     return false;
   switch (expression->kind) {
     case EXPRESSION_IN_RESOURCE:
-      return expression->as.lookup.use->keyset != NULL && expression->as.lookup.count == 1 &&
-             access_is_silent(expression->as.lookup.keys[0]);
+      return expression->as.lookup->use->keyset != NULL && expression->as.lookup->count == 1 &&
+             access_is_silent(expression->as.lookup->keys[0]);
     case EXPRESSION_FUNCTION:
     case EXPRESSION_NOT:
     case EXPRESSION_IN_SET:
+    case EXPRESSION_IN_NETWORK:
     case EXPRESSION_IN_RANGE:
     case EXPRESSION_IS_SET:
       return access_is_silent(expression->left);

@@ -6,7 +6,7 @@
 
 #include "common/rules/program.h"
 
-typedef enum AccessKind { ACCESS_EQUAL, ACCESS_SET, ACCESS_UNDER, ACCESS_LITERALS } AccessKind;
+typedef enum AccessKind { ACCESS_EQUAL, ACCESS_SET, ACCESS_NETWORK, ACCESS_UNDER, ACCESS_LITERALS } AccessKind;
 
 /* A comparison that an index can answer. */
 typedef struct Access {
@@ -14,6 +14,7 @@ typedef struct Access {
   const Expression *field; /* the fact, or what is made of it */
   const Value *value;      /* EQUAL, UNDER */
   const Keyset *keyset;    /* SET */
+  const IpNetwork *network;
   const Literals *literals;
 } Access;
 

@@ -7,15 +7,7 @@
 extern const Action action_accept, action_quarantine_message, action_prepend_header, action_redirect_message, action_bcc_message,
     action_filter_message;
 
-typedef enum LintKind {
-  LINT_SHADOWED,
-  LINT_CONSTANT,
-  LINT_CLOSED,
-  LINT_HIDES,
-  LINT_SUBMISSION,
-  LINT_CHANGES,
-  LINT_LABEL
-} LintKind;
+typedef enum LintKind { LINT_SHADOWED, LINT_CONSTANT, LINT_CLOSED, LINT_HIDES, LINT_SUBMISSION, LINT_CHANGES, LINT_LABEL } LintKind;
 
 typedef struct Lint {
   Checker *checker;
@@ -28,8 +20,13 @@ typedef struct Lint {
   bool session_accepted; /* for all later phases */
 } Lint;
 
+static SourceSpan span_of(const Lint *lint, const Statement *statement) {
+  return program_span(lint->checker->program, lint->phase, statement);
+}
+
 static bool first_time(Lint *lint, const Statement *statement, LintKind kind) {
-  const char *place = statement->span.source->text.data + statement->span.offset;
+  SourceSpan span = span_of(lint, statement);
+  const char *place = span.source->text.data + span.offset;
   return g_hash_table_add(lint->told, GSIZE_TO_POINTER((gsize)place * 8 + kind));
 }
 
@@ -51,8 +48,8 @@ static bool some(const Expression *expression, Test test) {
   if (test(expression) || some(expression->left, test) || some(expression->right, test))
     return true;
   if (expression->kind == EXPRESSION_IN_RESOURCE || expression->kind == EXPRESSION_VALUE_OF)
-    for (size_t i = 0; i < expression->as.lookup.count; i++)
-      if (some(expression->as.lookup.keys[i], test))
+    for (size_t i = 0; i < expression->as.lookup->count; i++)
+      if (some(expression->as.lookup->keys[i], test))
         return true;
   return false;
 }
@@ -94,7 +91,7 @@ static bool names_submission(const Expression *expression) {
 }
 
 static bool asks_dnslist(const Expression *expression) {
-  return expression->kind == EXPRESSION_IN_RESOURCE && use_is_dnslist(expression->as.lookup.use);
+  return expression->kind == EXPRESSION_IN_RESOURCE && use_is_dnslist(expression->as.lookup->use);
 }
 
 /* Whether the statement or a block around it looks at the kind of traffic. */
@@ -116,7 +113,7 @@ static void lint_submission(Lint *lint, const Statement *statement) {
     return;
   if (!some(statement->condition, asks_dnslist) || is_allow || is_guarded(lint, statement) || !first_time(lint, statement, LINT_SUBMISSION))
     return;
-  Diagnostic *told = diagnostics_warning(diagnostics, statement->condition->node->span,
+  Diagnostic *told = diagnostics_warning(diagnostics, node_of(lint->checker, statement->condition)->span,
                                          "this dnslist meets submission too: customers at home are often listed");
   told_with(lint, told, "expected a condition on service or sasl_username around it");
 }
@@ -124,14 +121,14 @@ static void lint_submission(Lint *lint, const Statement *statement) {
 /* Rules that cannot fire */
 
 static Slice condition_key(Lint *lint, const Statement *statement, uint32_t parent) {
-  const StatementNode *node = statement->rule->node;
+  const StatementNode *node = rule_node(lint->checker, statement->rule);
   Arena *scratch = lint->checker->scratch;
   Slice text = rules_format_expression(scratch, node->condition);
   return slice_from(arena_printf(scratch, "%u %s %.*s", parent, node->unless ? "unless" : "if", SLICE_ARGS(text)));
 }
 
 static void lint_shadowed(Lint *lint, const Statement *statement) {
-  if (!statement->rule->node->condition)
+  if (!rule_node(lint->checker, statement->rule)->condition)
     return;
   uint32_t parent = statement->parent;
   for (bool more = true; more; more = parent != NO_STATEMENT, parent = more ? lint->program->statements[parent].parent : parent) {
@@ -141,9 +138,9 @@ static void lint_shadowed(Lint *lint, const Statement *statement) {
       continue;
     if (!first_time(lint, statement, LINT_SHADOWED))
       return;
-    Diagnostic *told = diagnostics_warning(lint->checker->diagnostics, statement->rule->node->condition->span,
+    Diagnostic *told = diagnostics_warning(lint->checker->diagnostics, rule_node(lint->checker, statement->rule)->condition->span,
                                            "this rule cannot fire: its condition has ended the phase before");
-    diagnostic_also(lint->checker->diagnostics, told, earlier->span, "the same condition here");
+    diagnostic_also(lint->checker->diagnostics, told, span_of(lint, earlier), "the same condition here");
     return;
   }
   if (!statement->rule->action->ends_phase || statement->rule->observe)
@@ -157,7 +154,8 @@ static void lint_constant(Lint *lint, const Statement *statement) {
   if (constant_truth(statement->condition) != CONSTANT_FALSE || !first_time(lint, statement, LINT_CONSTANT))
     return;
   const char *what = statement->kind == STATEMENT_RULE ? "this rule cannot fire" : "this block is never entered";
-  diagnostics_warning(lint->checker->diagnostics, statement->condition->node->span, "%s: its condition is always false", what);
+  diagnostics_warning(lint->checker->diagnostics, node_of(lint->checker, statement->condition)->span, "%s: its condition is always false",
+                      what);
 }
 
 /* A verdict without condition at the top of an earlier block; in the same block it is an error. */
@@ -170,9 +168,9 @@ static void lint_closed(Lint *lint) {
     if (closing) {
       if (!first_time(lint, statement, LINT_CLOSED))
         return;
-      Diagnostic *told = diagnostics_warning(lint->checker->diagnostics, statement->span, "nothing from here on is reached at %s",
+      Diagnostic *told = diagnostics_warning(lint->checker->diagnostics, span_of(lint, statement), "nothing from here on is reached at %s",
                                              phase_name(lint->phase));
-      diagnostic_also(lint->checker->diagnostics, told, closing->span, "this always ends the phase");
+      diagnostic_also(lint->checker->diagnostics, told, span_of(lint, closing), "this always ends the phase");
       return;
     }
     bool is_rule = statement->kind == STATEMENT_RULE;
@@ -186,7 +184,7 @@ static void lint_closed(Lint *lint) {
 static const Statement *last_from_elsewhere(const Lint *lint, const SourceText *source) {
   for (size_t i = lint->program->count; i > 0; i--) {
     const Statement *statement = &lint->program->statements[i - 1];
-    if (statement->kind == STATEMENT_RULE && statement->span.source != source)
+    if (statement->kind == STATEMENT_RULE && span_of(lint, statement).source != source)
       return statement;
   }
   return NULL;
@@ -197,16 +195,17 @@ static void lint_hides(Lint *lint) {
   const Statement *last = NULL;
   for (size_t i = 0; i < lint->program->count; i++) {
     const Statement *statement = &lint->program->statements[i];
-    if (statement->kind != STATEMENT_RULE || !statement->rule->is_allow || statement->span.source == lint->checker->program->tree->source)
+    if (statement->kind != STATEMENT_RULE || !statement->rule->is_allow ||
+        span_of(lint, statement).source == lint->checker->program->tree->file->source)
       continue;
-    if (statement->span.source != source)
-      last = last_from_elsewhere(lint, source = statement->span.source);
+    if (span_of(lint, statement).source != source)
+      last = last_from_elsewhere(lint, source = span_of(lint, statement).source);
     if (!last || last < statement || !first_time(lint, statement, LINT_HIDES))
       continue;
-    Diagnostic *told = diagnostics_warning(lint->checker->diagnostics, statement->rule->node->action->span,
+    Diagnostic *told = diagnostics_warning(lint->checker->diagnostics, rule_node(lint->checker, statement->rule)->action->span,
                                            "\"%s\" in an included file hides the rules of later files at %s too",
                                            statement->rule->action->name, phase_name(lint->phase));
-    diagnostic_also(lint->checker->diagnostics, told, last->span, "such as this one");
+    diagnostic_also(lint->checker->diagnostics, told, span_of(lint, last), "such as this one");
   }
 }
 
@@ -226,7 +225,7 @@ static void lint_doors(Lint *lint) {
     if (statement->kind != STATEMENT_RULE || statement->rule->observe)
       continue;
     const Action *action = statement->rule->action;
-    SourceSpan span = statement->rule->node->action->span;
+    SourceSpan span = rule_node(lint->checker, statement->rule)->action->span;
     bool changes = action == &action_prepend_header || action == &action_quarantine_message || action == &action_redirect_message ||
                    action == &action_bcc_message || action == &action_filter_message;
     if (!changes || !policy_answers(lint->checker, lint->phase))
@@ -235,7 +234,7 @@ static void lint_doors(Lint *lint) {
       Diagnostic *told =
           diagnostics_warning(lint->checker->diagnostics, span,
                               "the policy door says one change of the message in an answer: of two at once the second is lost");
-      diagnostic_also(lint->checker->diagnostics, told, first->rule->node->action->span, "the first one");
+      diagnostic_also(lint->checker->diagnostics, told, rule_node(lint->checker, first->rule)->action->span, "the first one");
     }
     if (!first)
       first = statement;
@@ -250,7 +249,7 @@ static void lint_labels(Lint *lint) {
     if (statement->kind != STATEMENT_RULE || statement->rule->labelled || !first_time(lint, statement, LINT_LABEL))
       continue;
     Diagnostic *told =
-        diagnostics_warning(lint->checker->diagnostics, statement->rule->node->action->span,
+        diagnostics_warning(lint->checker->diagnostics, rule_node(lint->checker, statement->rule)->action->span,
                             "this rule has no label: its id %.*s changes when lines are added", SLICE_ARGS(statement->rule->id));
     told_with(lint, told, "write [label] before the action");
   }

@@ -33,10 +33,11 @@ static bool is_in_use(DoorSet enabled, Mta mta) {
 
 /* The same rule may stand at several phases: it was written once. */
 static bool stands_at(const CommandLint *lint, Phase phase) {
-  const PhaseProgram *program = &lint->checker->program->phases[phase];
-  for (size_t i = 0; i < program->count; i++) {
-    SourceSpan span = program->statements[i].span;
-    if (span.source == lint->statement->span.source && span.offset == lint->statement->span.offset)
+  const Program *program = lint->checker->program;
+  SourceSpan wanted = program_span(program, lint->phase, lint->statement);
+  for (size_t i = 0; i < program->phases[phase].count; i++) {
+    SourceSpan span = program_span(program, phase, &program->phases[phase].statements[i]);
+    if (span.source == wanted.source && span.offset == wanted.offset)
       return true;
   }
   return false;
@@ -73,7 +74,7 @@ static void tell(const CommandLint *lint, const char *expected, const char *form
   va_start(arguments, format);
   g_autofree char *message = g_strdup_vprintf(format, arguments);
   va_end(arguments);
-  Diagnostic *told = diagnostics_warning(lint->checker->diagnostics, lint->comparison->node->span, "%s", message);
+  Diagnostic *told = diagnostics_warning(lint->checker->diagnostics, node_of(lint->checker, lint->comparison)->span, "%s", message);
   diagnostic_expected(lint->checker->diagnostics, told, "%s", expected);
 }
 
@@ -135,7 +136,7 @@ static bool is_command(const Expression *expression) {
 }
 
 static bool first_time(const CommandLint *lint, const Expression *comparison) {
-  return g_hash_table_add(lint->told, (gpointer)(comparison->node->span.source->text.data + comparison->node->span.offset));
+  return g_hash_table_add(lint->told, (gpointer)node_source(node_of(lint->checker, comparison)).data);
 }
 
 static void visit_entry(Slice entry, const Value *value, void *lint) {

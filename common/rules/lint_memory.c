@@ -20,11 +20,11 @@ static bool gives(const MemoryLint *lint, const Rule *rule, const Expression *re
     if (rule->action != &action_set)
       return false;
     g_autofree char *name = g_strdup_printf("%s.%.*s", scope_name(read->as.variable->scope), SLICE_ARGS(read->as.variable->name));
-    return slice_equal(action_argument(rule->node->action, 0, 0)->word, slice_from(name));
+    return slice_equal(action_argument(rule_node(lint->checker, rule)->action, 0, 0)->word, slice_from(name));
   }
   if (rule->action != &action_score)
     return false;
-  const ArgumentNode *name = action_argument(rule->node->action, 1, 0);
+  const ArgumentNode *name = action_argument(rule_node(lint->checker, rule)->action, 1, 0);
   return read->as.score == SCORE_TOTAL || slice_equal(name ? name->word : SLICE_EMPTY, program->score_names[read->as.score]);
 }
 
@@ -42,10 +42,10 @@ static const Rule *giver(const MemoryLint *lint, const Expression *read) {
 }
 
 static void tell(const MemoryLint *lint, const Expression *read, const Rule *rule) {
-  Diagnostic *told = diagnostics_warning(lint->checker->diagnostics, read->node->span,
+  Diagnostic *told = diagnostics_warning(lint->checker->diagnostics, node_of(lint->checker, read)->span,
                                          "the policy door does not know at %s what a rule at rcpt or data gave to %.*s",
-                                         phase_name(lint->phase), SLICE_ARGS(node_source(read->node)));
-  diagnostic_also(lint->checker->diagnostics, told, rule->node->action->span, "this one");
+                                         phase_name(lint->phase), SLICE_ARGS(node_source(node_of(lint->checker, read))));
+  diagnostic_also(lint->checker->diagnostics, told, rule_node(lint->checker, rule)->action->span, "this one");
   diagnostic_expected(lint->checker->diagnostics, told, "expected it at connect, helo or mail, or the milter at %s",
                       phase_name(lint->phase));
 }
@@ -64,8 +64,8 @@ static bool lint_reads(const MemoryLint *lint, const Expression *expression) {
     for (size_t i = 0; i < expression->as.parts.count && !told; i++)
       told = lint_reads(lint, expression->as.parts.items[i]);
   if (expression->kind == EXPRESSION_IN_RESOURCE || expression->kind == EXPRESSION_VALUE_OF)
-    for (size_t i = 0; i < expression->as.lookup.count && !told; i++)
-      told = lint_reads(lint, expression->as.lookup.keys[i]);
+    for (size_t i = 0; i < expression->as.lookup->count && !told; i++)
+      told = lint_reads(lint, expression->as.lookup->keys[i]);
   return told || lint_reads(lint, expression->left) || lint_reads(lint, expression->right);
 }
 

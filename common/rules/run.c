@@ -56,7 +56,7 @@ static void add_note(Run *run, const Rule *rule, Outcome outcome, const Reply *r
   run->noted = rule;
   Effect note = {.kind = EFFECT_OBSERVED, .rule = rule->id};
   note.as.observed.outcome = outcome;
-  note.as.observed.action = rule->action_text;
+  note.as.observed.action = slice_from(rule->action_text);
   if (reply != NULL)
     note.as.observed.reply = *reply;
   add_effect(run, &note);

@@ -8,6 +8,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -58,8 +61,15 @@ static DoorSet config_doors(const Config *config) {
                    (config->socketmap_enabled ? DOOR_BIT(DOOR_SOCKETMAP) : 0));
 }
 
+/* Reading rules takes several times the memory that they need afterwards: what is free goes back to the system, where the C library can do that. */
+static void return_free_memory(void) {
+#ifdef __GLIBC__
+  (void)malloc_trim(0);
+#endif
+}
+
 /* NULL when the rules are bad; what there is to say is in the log. */
-static Ruleset *load_rules(const Config *config, Registry *registry, DaemonLint lint) {
+static Ruleset *read_rules(const Config *config, Registry *registry, DaemonLint lint) {
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   RulesetOptions options = {
       .enabled_doors = config_doors(config),
@@ -80,6 +90,12 @@ static Ruleset *load_rules(const Config *config, Registry *registry, DaemonLint 
   return ruleset;
 }
 
+static Ruleset *load_rules(const Config *config, Registry *registry, DaemonLint lint) {
+  Ruleset *ruleset = read_rules(config, registry, lint);
+  return_free_memory();
+  return ruleset;
+}
+
 /* ---- The helper thread ---- */
 
 /* Frees replaced rulesets that only we hold. Called and left with the lock held. */
@@ -93,6 +109,7 @@ static void free_retired(Daemon *daemon) {
     (void)pthread_mutex_unlock(&daemon->lock);
     ruleset_unref(ruleset);
     registry_sweep(daemon->registry);
+    return_free_memory();
     (void)pthread_mutex_lock(&daemon->lock);
     i = daemon->retired->len + 1;
   }

@@ -144,11 +144,12 @@ static void run_loader(const Case *test, Outcomes *outcomes) {
                             .pedantic = test->pedantic,
                             .resources = source,
                             .open_resources = test->open_resources,
+                            .keep_tree = true,
                             .lint = reply_lint};
   Diagnostics *diagnostics = diagnostics_new();
   Ruleset *ruleset = ruleset_load_text(RULES_NAME, test->rules, FILES, &options, diagnostics);
   if (ruleset != NULL) {
-    append_canonical(ruleset->tree, outcomes);
+    append_canonical(ruleset->tree->file, outcomes);
   }
   append_diagnostics(diagnostics, ruleset != NULL, outcomes);
   diagnostics_free(diagnostics);

@@ -224,8 +224,6 @@ struct ModelProgram {
   const Regex *regexes[MODEL_REGEXES];
   GArray *statements; /* of the phase that is being built */
   GPtrArray *rules;
-  const char *source_text;
-  SourceText source;
 };
 
 static Expression *expression_new(ModelProgram *program, ExpressionKind kind, ValueType type) {
@@ -269,9 +267,9 @@ static Expression *build_term(ModelProgram *program, const Term *term);
 static Expression *build_lookup(ModelProgram *program, const Term *term, ExpressionKind kind, ValueType type) {
   Expression *expression = expression_new(program, kind, type);
   const Expression *key = build_term(program, term->left);
-  expression->as.lookup.use = &program->uses[term->which];
-  expression->as.lookup.keys[0] = key;
-  expression->as.lookup.count = 1;
+  ResourceLookup *lookup = ARENA_NEW(program->arena, ResourceLookup);
+  *lookup = (ResourceLookup){.use = &program->uses[term->which], .count = 1, .keys = {key}};
+  expression->as.lookup = lookup;
   inherit(expression, key);
   expression->lookup_classes |= (uint8_t)(1u << program->uses[term->which].lookup_class);
   expression->has_match |= program->model->tables[term->which].is_list;
@@ -398,7 +396,7 @@ static void build_rule(ModelProgram *program, PhaseProgram *phase, const ModelSt
   rule->labelled = true;
   rule->number = program->rules->len;
   rule->action = action_of(from->action);
-  rule->action_text = rule->id;
+  rule->action_text = rule->id.data;
   rule->observe = from->observe;
   rule->is_allow = statement_is_allow(from);
   rule->on_error = from->on_error;
@@ -423,6 +421,13 @@ static void build_rule(ModelProgram *program, PhaseProgram *phase, const ModelSt
   note_classes(phase, statement->condition);
 }
 
+/* The place of a `when` is its number in the model. */
+static const SourcePlace *block_place(ModelProgram *program, const ModelBranch *branch) {
+  SourcePlace *place = ARENA_NEW(program->arena, SourcePlace);
+  *place = (SourcePlace){"model", (unsigned)branch->line};
+  return place;
+}
+
 static void build_body(ModelProgram *program, PhaseProgram *phase, const ModelStatement *body, size_t count) {
   for (size_t i = 0; i < count; i++) {
     if (body[i].dropped)
@@ -441,7 +446,7 @@ static void build_body(ModelProgram *program, PhaseProgram *phase, const ModelSt
                                          .condition = condition,
                                          .previous_branch = previous,
                                          .holds_allow = body_holds_allow(branch->body, branch->count),
-                                         .span = {&program->source, (uint32_t)branch->line - 1, 1}});
+                                         .place = block_place(program, branch)});
       build_body(program, phase, branch->body, branch->count);
       g_array_index(program->statements, Statement, index).end = program->statements->len;
       previous = index;
@@ -503,10 +508,6 @@ ModelProgram *model_program_new(const Model *model) {
   program->arena = arena_new(16384);
   program->program.references = 1;
   program->rules = g_ptr_array_new();
-  /* Line n of the source is its nth byte: the place of a `when` is its number in the model. */
-  char *lines = g_strnfill((gsize)model->ids, '\n');
-  program->source_text = lines;
-  program->source = (SourceText){"model", slice_from(lines)};
   build_names(program);
   build_resources(program);
   for (int p = 0; p < MODEL_PHASES; p++)
@@ -523,7 +524,6 @@ void model_program_free(ModelProgram *program) {
   for (int p = 0; p < MODEL_PHASES; p++)
     g_free((void *)program->program.phases[model_phase_of[p]].statements);
   g_ptr_array_free(program->rules, TRUE);
-  g_free((void *)program->source_text);
   arena_free(program->arena);
   g_free(program);
 }

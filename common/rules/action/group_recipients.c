@@ -19,14 +19,6 @@ typedef struct GroupPlan {
 /* A client that is told 452 keeps the recipient for another transaction (RFC 5321 4.5.3.1.10). */
 enum { GROUP_CODE = 452 };
 
-static const Expression *default_text(Checker *checker) {
-  Expression *text = ARENA_NEW(checker_arena(checker), Expression);
-  text->kind = EXPRESSION_LITERAL;
-  text->type = TYPE_STRING;
-  text->as.literal = value_text(SLICE_LITERAL("one group of recipients a message: send this one in a message of its own"));
-  return text;
-}
-
 static bool is_group_type(ValueType type) {
   return type != TYPE_LIST && type != TYPE_ACTION && type != TYPE_RECORD;
 }
@@ -51,7 +43,7 @@ static bool compile_reply(Checker *checker, const ActionNode *node, Rule *rule, 
   reply->enhanced = (EnhancedCode){4, 5, 3};
   if (reply->line_count == 0) {
     const Expression **line = ARENA_NEW(checker_arena(checker), const Expression *);
-    *line = default_text(checker);
+    *line = check_literal(checker, SLICE_LITERAL("one group of recipients a message: send this one in a message of its own"));
     reply->lines = line;
     reply->line_count = 1;
   }
