@@ -14,6 +14,8 @@ import re
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "real")]
@@ -509,18 +511,27 @@ class World:
         self.folder.remove()
 
 
+def in_lanes(jobs):
+    """Runs all, a few at a time: daemons and mail servers let a test wait."""
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(job) for job in jobs]:
+            done.result()
+
+
 class Report:
     def __init__(self, verbose):
         self.verbose = verbose
         self.steps = self.failures = 0
+        self.lock = threading.Lock()
 
     def step(self, path, step, how, expected, got, at_end):
         problem = compare(expected, got, at_end)
-        self.steps += 1
+        with self.lock:
+            self.steps += 1
+            self.failures += problem is not None
         if self.verbose:
             print(f"{path}:{step['line']}: {how}: {step['text']}: {got}")
         if problem is not None:
-            self.failures += 1
             wanted = {key: value for key, value in expected.items() if value}
             print(f"{path}:{step['line']}: {how}: {step['text']}\n    wrong is {problem}\n    expected {wanted}\n    got      {got}", flush=True)
         return problem is None
@@ -654,24 +665,23 @@ def tell_to_postfix(path, session, how, teller, report):
         teller.close()
 
 
-def through_postfix(stories, report):
-    """One Postfix for each way to wire it, the daemons at fixed ports behind it."""
-    for doors in (["policy"], ["milter"], ["policy", "milter"]):
-        ports = {door: free_port() for door in doors}
-        settings = dict(SETTINGS, smtpd_recipient_restrictions="permit_auth_destination, reject")
-        if "policy" in doors:
-            ask = f"check_policy_service inet:127.0.0.1:{ports['policy']}"
-            settings["smtpd_recipient_restrictions"] = f"reject_unauth_destination, {ask}"
-            if "milter" not in doors:
-                settings.update({"smtpd_data_restrictions": ask, "smtpd_end_of_data_restrictions": ask})
-        if "milter" in doors:
-            settings["smtpd_milters"] = f"inet:127.0.0.1:{ports['milter']}"
-        with PrivatePostfix(settings) as postfix:
-            for path, story in [(path, story) for path, story in stories if story["server"] == SERVER]:
-                for index in range(len(story["rules"])):
-                    sessions = [session for session in story["sessions"] if session["mta"] and session["rules"] == index and set(doors) <= set(session["doors"])]
-                    if sessions:
-                        postfix_sessions(path, story, index, sessions, doors, ports, postfix, report)
+def through_postfix(stories, doors, report):
+    """One Postfix that is wired so, the daemons at fixed ports behind it."""
+    ports = {door: free_port() for door in doors}
+    settings = dict(SETTINGS, smtpd_recipient_restrictions="permit_auth_destination, reject")
+    if "policy" in doors:
+        ask = f"check_policy_service inet:127.0.0.1:{ports['policy']}"
+        settings["smtpd_recipient_restrictions"] = f"reject_unauth_destination, {ask}"
+        if "milter" not in doors:
+            settings.update({"smtpd_data_restrictions": ask, "smtpd_end_of_data_restrictions": ask})
+    if "milter" in doors:
+        settings["smtpd_milters"] = f"inet:127.0.0.1:{ports['milter']}"
+    with PrivatePostfix(settings) as postfix:
+        for path, story in [(path, story) for path, story in stories if story["server"] == SERVER]:
+            for index in range(len(story["rules"])):
+                sessions = [session for session in story["sessions"] if session["mta"] and session["rules"] == index and set(doors) <= set(session["doors"])]
+                if sessions:
+                    postfix_sessions(path, story, index, sessions, doors, ports, postfix, report)
 
 
 def postfix_sessions(path, story, index, sessions, doors, ports, postfix, report):
@@ -697,12 +707,11 @@ def main():
     paths = [argument for argument in arguments if argument != "--verbose"] or sorted(glob.glob(os.path.join(SCENARIOS, "*.scenario")))
     facts = mailreeve("facts", "--json")
     stories = [(os.path.relpath(path), story) for path in paths for story in mailreeve("test", "--print", path)]
-    for path, story in stories:
-        over_sockets(path, story, facts, report)
+    in_lanes([lambda path=path, story=story: over_sockets(path, story, facts, report) for path, story in stories])
     print(f"over sockets: {report.steps} steps of {len(stories)} files, {report.failures} wrong", flush=True)
     if PrivatePostfix.available():
         before = report.steps
-        through_postfix(stories, report)
+        in_lanes([lambda doors=doors: through_postfix(stories, doors, report) for doors in (["policy"], ["milter"], ["policy", "milter"])])
         print(f"through Postfix: {report.steps - before} steps, {report.failures} wrong in all")
     else:
         print("through Postfix: left out, a private Postfix needs root and Debian's postfix package")

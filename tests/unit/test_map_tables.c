@@ -409,11 +409,19 @@ START_TEST(test_lmdb_locks) {
 }
 END_TEST
 
+enum { THREADS = 4, ASKED = 8000 };
+
+typedef struct Asking {
+  Resource *map;
+  gint asked; /* atomic */
+} Asking;
+
 static gpointer ask_often(gpointer data) {
   g_autoptr(Arena) own = arena_new(0);
-  Resource *map = data;
+  Asking *asking = data;
+  Resource *map = asking->map;
   size_t found = 0;
-  for (int i = 0; i < 2000; i++) {
+  for (int i = 0; i < ASKED / THREADS; i++) {
     ResourceAnswer answer;
     Value key = value_text(SLICE_LITERAL("k"));
     ResourceVersion *version = resource_pin(map);
@@ -421,6 +429,7 @@ static gpointer ask_often(gpointer data) {
     resource_version_unref(version);
     found += answer.state == ANSWER_FOUND;
     arena_reset(own);
+    g_atomic_int_inc(&asking->asked);
   }
   return GSIZE_TO_POINTER(found);
 }
@@ -437,18 +446,22 @@ START_TEST(test_threads) {
     made[i] = path_of(name);
     kind->write(made[i], &(Content){i & 1 ? one : two, 0, 0});
   }
-  GThread *threads[4];
+  GThread *threads[THREADS];
+  Asking asking = {.map = map};
   for (size_t i = 0; i < G_N_ELEMENTS(threads); i++) {
-    threads[i] = g_thread_new("ask", ask_often, map);
+    threads[i] = g_thread_new("ask", ask_often, &asking);
   }
   g_autofree char *path = path_of(kind->file);
   for (size_t i = 0; i < G_N_ELEMENTS(made); i++) {
     ck_assert_int_eq(g_rename(made[i], path), 0);
     g_free(made[i]);
-    g_usleep(1000);
+    gint asked = g_atomic_int_get(&asking.asked); /* the next one comes when some have been asked of this one */
+    while (g_atomic_int_get(&asking.asked) < ASKED && g_atomic_int_get(&asking.asked) < asked + 100) {
+      g_thread_yield();
+    }
   }
   for (size_t i = 0; i < G_N_ELEMENTS(threads); i++) {
-    ck_assert_uint_eq(GPOINTER_TO_SIZE(g_thread_join(threads[i])), 2000);
+    ck_assert_uint_eq(GPOINTER_TO_SIZE(g_thread_join(threads[i])), ASKED / THREADS);
   }
 }
 END_TEST
