@@ -37,6 +37,12 @@ typedef struct Delivery {
   Question *question; /* NULL, or the pending one: its backend may go with it, which must not be under the lock */
 } Delivery;
 
+/* A backend that is on the loop. */
+typedef struct Attached {
+  void (*leave)(void *self);
+  void *self;
+} Attached;
+
 typedef struct Job {
   void (*function)(void *data);
   void *data;
@@ -49,7 +55,8 @@ struct Scheduler {
   uv_async_t wake;
   uv_timer_t overdue_timer;
   uv_thread_t thread;
-  uv_mutex_t lock; /* guards all below */
+  GArray *attached; /* of Attached; the look-up thread's */
+  uv_mutex_t lock;  /* guards all below */
   uv_cond_t job_done;
   GHashTable *pending; /* Question -> Pending */
   GQueue by_age;       /* of Pending, oldest first */
@@ -413,6 +420,26 @@ static void run_jobs(Scheduler *scheduler) {
   uv_mutex_unlock(&scheduler->lock);
 }
 
+void scheduler_attach(Scheduler *scheduler, void (*leave)(void *self), void *self) {
+  Attached attached = {leave, self};
+  g_array_append_val(scheduler->attached, attached);
+}
+
+void scheduler_detach(Scheduler *scheduler, void *self) {
+  for (guint i = scheduler->attached->len; i > 0; i--) {
+    if (g_array_index(scheduler->attached, Attached, i - 1).self == self) {
+      (void)g_array_remove_index_fast(scheduler->attached, i - 1);
+    }
+  }
+}
+
+static void leave_all(Scheduler *scheduler) {
+  for (guint i = 0; i < scheduler->attached->len; i++) {
+    const Attached *attached = &g_array_index(scheduler->attached, Attached, i);
+    attached->leave(attached->self);
+  }
+}
+
 /* What is pending fails, and nothing new is taken in (`stopping` is set). */
 static void fail_all(Scheduler *scheduler) {
   for (;;) {
@@ -437,6 +464,7 @@ static void on_wake(uv_async_t *wake) {
   bool stopping = scheduler->stopping;
   uv_mutex_unlock(&scheduler->lock);
   if (stopping) {
+    leave_all(scheduler);
     fail_all(scheduler);
     uv_close((uv_handle_t *)&scheduler->wake, NULL);
     uv_close((uv_handle_t *)&scheduler->overdue_timer, NULL);
@@ -496,6 +524,7 @@ static int open_loop(Scheduler *scheduler) {
 static void release(Scheduler *scheduler) {
   g_queue_clear_full(&scheduler->to_start, (GDestroyNotify)question_unref);
   g_hash_table_unref(scheduler->pending);
+  g_array_unref(scheduler->attached);
   answer_cache_free(scheduler->cache);
   breakers_free(scheduler->breakers);
   uv_cond_destroy(&scheduler->job_done);
@@ -510,6 +539,7 @@ Scheduler *scheduler_new_with_clock(Clock *clock, GError **error) {
     g_error("cannot make a lock");
   }
   scheduler->pending = g_hash_table_new(hash_pending, same_pending);
+  scheduler->attached = g_array_new(FALSE, FALSE, sizeof(Attached));
   g_queue_init(&scheduler->by_age);
   g_queue_init(&scheduler->to_start);
   g_queue_init(&scheduler->jobs);

@@ -74,7 +74,7 @@ Scheduler *scheduler_new(GError **error);
  * (scheduler_run_on_thread wakes it).
  */
 Scheduler *scheduler_new_with_clock(Clock *clock, GError **error);
-/* Stops the thread, drops what is pending (boxes get ANSWER_FAILED "stopping"). Backends must be gone from the loop. Takes NULL. */
+/* Stops the thread, drops what is pending (boxes get ANSWER_FAILED "stopping"). Backends must be gone from the loop, or attached. Takes NULL. */
 void scheduler_free(Scheduler *scheduler);
 /* NULL, as at first: nobody is told. */
 void scheduler_set_tell(Scheduler *scheduler, SchedulerTell tell);
@@ -85,6 +85,12 @@ uv_loop_t *scheduler_loop(Scheduler *scheduler);
  * backends by then. On the look-up thread itself it is a plain call.
  */
 void scheduler_run_on_thread(Scheduler *scheduler, void (*function)(void *data), void *data);
+/*
+ * Look-up thread: what a backend has on the loop that nobody takes down before the scheduler ends: `leave(self)` is called there when it stops, in front of the closing of the loop.
+ * scheduler_detach takes that back (look-up thread; not from `leave`).
+ */
+void scheduler_attach(Scheduler *scheduler, void (*leave)(void *self), void *self);
+void scheduler_detach(Scheduler *scheduler, void *self);
 /* Any thread. The answer comes to the box, perhaps before this returns. */
 void scheduler_ask(Scheduler *scheduler, Question *question, AnswerBox *box);
 /*

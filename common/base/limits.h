@@ -75,10 +75,7 @@ enum {
   LIMIT_SOCKETMAP_REPLY = 100000,   /* of a server that is asked; Postfix's limit */
   LIMIT_SOCKETMAP_CONNECTIONS = 4,  /* a table, each with one question at a time */
   LIMIT_SOCKETMAP_SECONDS = 10,     /* for which an answer is kept */
-  LIMIT_SOCKETMAP_CONNECT_MS = 3000, /* for one address */
   LIMIT_SOCKETMAP_IDLE_SECONDS = 60, /* a connection that has nothing to ask is closed then */
-  LIMIT_SOCKETMAP_NAME_SECONDS = 60, /* for which the addresses of a server's name are kept */
-  LIMIT_SOCKETMAP_BACKOFF_MS = 5000, /* the longest pause between two connects that fail; the first is a tenth of a second */
   LIMIT_FAILURE_SECONDS = 5,        /* for which a failed look-up is not asked again */
   LIMIT_STALE_SECONDS = 3600,       /* an answer whose time is over is kept so long, for when no fresh one comes */
   LIMIT_SILENT_SECONDS = 3,         /* a look-up without an answer for so long counts as one that failed */

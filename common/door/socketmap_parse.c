@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/limits.h"
+#include "common/base/netstring.h"
 #include "common/door/socketmap.h"
 
 static const struct {
@@ -34,38 +35,6 @@ static SocketmapParse malformed(const Outcomes *out, const char *problem, Slice 
   *out->problem = problem;
   *out->excerpt = excerpt;
   return SOCKETMAP_PARSE_MALFORMED;
-}
-
-/* ---- The netstring ---- */
-
-/* SYNTAX: DIGITS ":" BYTES ","; *payload and *used are set for REQUEST. */
-static SocketmapParse read_netstring(Slice buffer, Slice *payload, size_t *used, const Outcomes *out) {
-  size_t length = 0, at = 0;
-  for (; at < buffer.length && buffer.data[at] >= '0' && buffer.data[at] <= '9'; at++) {
-    length = length * 10 + (size_t)(buffer.data[at] - '0');
-    if (length > LIMIT_SOCKETMAP_REQUEST) {
-      return malformed(out, "a request that is too long", buffer);
-    }
-    if (at > 0 && buffer.data[0] == '0') {
-      return malformed(out, "a length that begins with 0", buffer);
-    }
-  }
-  if (at == buffer.length) {
-    return SOCKETMAP_PARSE_MORE;
-  }
-  if (at == 0 || buffer.data[at] != ':') {
-    return malformed(out, "no netstring", buffer);
-  }
-  Slice rest = slice_from_offset(buffer, at + 1);
-  if (rest.length <= length) {
-    return SOCKETMAP_PARSE_MORE;
-  }
-  if (rest.data[length] != ',') {
-    return malformed(out, "a netstring that does not end in a comma", slice_from_offset(rest, length));
-  }
-  *payload = slice_make(rest.data, length);
-  *used = at + 1 + length + 1;
-  return SOCKETMAP_PARSE_REQUEST;
 }
 
 /* ---- The key ---- */
@@ -158,6 +127,13 @@ static SocketmapParse read_request(Slice payload, SocketmapRequest *request, con
 SocketmapParse socketmap_parse(Slice buffer, SocketmapRequest *request, size_t *used, const char **problem, Slice *excerpt) {
   const Outcomes out = {problem, excerpt};
   Slice payload;
-  SocketmapParse result = read_netstring(buffer, &payload, used, &out);
-  return result == SOCKETMAP_PARSE_REQUEST ? read_request(payload, request, &out) : result;
+  switch (netstring_read(buffer, LIMIT_SOCKETMAP_REQUEST, &payload, used, problem, excerpt)) {
+    case NETSTRING_MORE:
+      return SOCKETMAP_PARSE_MORE;
+    case NETSTRING_WHOLE:
+      return read_request(payload, request, &out);
+    case NETSTRING_BAD:
+      return SOCKETMAP_PARSE_MALFORMED;
+  }
+  g_assert_not_reached();
 }

@@ -3,6 +3,8 @@
  */
 #include "common/door/socketmap.h"
 
+#include "common/base/netstring.h"
+
 struct SocketmapQuestion {
   Arena *arena;
   Inquiry *inquiry;
@@ -34,10 +36,6 @@ Inquiry *socketmap_question_inquiry(SocketmapQuestion *question) {
   return question->inquiry;
 }
 
-static Slice netstring(Arena *arena, Slice text) {
-  return slice_from(arena_printf(arena, "%zu:%.*s,", text.length, SLICE_ARGS(text)));
-}
-
 static bool reads_address(const SocketmapQuestion *question) {
   const bool *facts = inquiry_ruleset(question->inquiry)->phases[question->asked].facts;
   return facts[FACT_RECIPIENT] || facts[FACT_COMMAND];
@@ -59,18 +57,23 @@ const Verdict *socketmap_question_verdict(SocketmapQuestion *question) {
 
 Slice socketmap_question_bytes(SocketmapQuestion *question) {
   const Verdict *verdict = socketmap_question_verdict(question);
-  return netstring(question->arena, socketmap_encode(question->arena, verdict, question->asked, question->is_known));
+  Slice text = socketmap_encode(question->arena, verdict, question->asked, question->is_known);
+  return netstring_make(question->arena, &text, 1);
 }
 
-Slice socketmap_refusal_bytes(Arena *arena, const SocketmapRequest *request) {
+static Slice refusal_text(const SocketmapRequest *request) {
   switch (request->kind) {
     case SOCKETMAP_NO_MAP:
-      return netstring(arena, SLICE_LITERAL("PERM there is no such map"));
+      return SLICE_LITERAL("PERM there is no such map");
     case SOCKETMAP_CUT:
-      return netstring(arena, request->phase == PHASE_UNKNOWN ? SLICE_LITERAL("OK pass")
-                                                              : SLICE_LITERAL("OK refuse \"501 5.5.4 Argument is too long\""));
+      return request->phase == PHASE_UNKNOWN ? SLICE_LITERAL("OK pass") : SLICE_LITERAL("OK refuse \"501 5.5.4 Argument is too long\"");
     case SOCKETMAP_ASKS:
       break;
   }
   g_assert_not_reached();
+}
+
+Slice socketmap_refusal_bytes(Arena *arena, const SocketmapRequest *request) {
+  Slice text = refusal_text(request);
+  return netstring_make(arena, &text, 1);
 }

@@ -60,8 +60,8 @@ static const struct {
     {" 1:x,", "no netstring"},
     {"1;x,", "no netstring"},
     {"01:x,", "a length that begins with 0"},
-    {"4097:", "a request that is too long"},
-    {"99999999999999999999999999", "a request that is too long"},
+    {"4097:", "a netstring that is too long"},
+    {"99999999999999999999999999", "a netstring that is too long"},
     {"3:abcd", "a netstring that does not end in a comma"},
     {"14:mailreeve_vrfy,", "a field without \"=\""},
     {"24:mailreeve_vrfy argument,", NULL}, /* its length is wrong */
