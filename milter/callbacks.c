@@ -22,7 +22,7 @@ static const char *macro_value(void *data, const char *name) {
 
 /* Results -> libmilter */
 
-static void set_reply(SMFICTX *context, const MilterResult *result) {
+static void set_reply(SMFICTX *context, Filter *filter, const MilterResult *result) {
   char *lines[LIMIT_REPLY_LINES] = {NULL};
   size_t count = 0;
   while (count < LIMIT_REPLY_LINES && result->lines[count] != NULL) {
@@ -38,6 +38,7 @@ static void set_reply(SMFICTX *context, const MilterResult *result) {
                                          lines[16], lines[17], lines[18], lines[19], lines[20], lines[21], lines[22], lines[23], lines[24],
                                          lines[25], lines[26], lines[27], lines[28], lines[29], lines[30], lines[31], NULL);
   if (set != MI_SUCCESS) {
+    filter_count(filter, FILTER_REPLY_NOT_TAKEN);
     log_limited("setreply", "libmilter did not take the reply %s %s: the mail server says its own", result->code, result->enhanced);
   }
 }
@@ -68,6 +69,7 @@ static void apply_changes(SMFICTX *context, Conversation *conversation, const Mi
   for (size_t i = 0; i < result->change_count; i++) {
     const MilterChange *change = &result->changes[i];
     if (apply_change(context, change) != MI_SUCCESS) {
+      filter_count(conversation->filter, FILTER_EFFECT_NOT_TAKEN);
       log_warning("session=%s rule=%.*s: the mail server did not take: %s", conversation_id(conversation), SLICE_ARGS(change->rule),
                   effect_name(change->effect));
     }
@@ -142,7 +144,7 @@ static sfsistat feed(SMFICTX *context, Conversation *conversation, const MilterE
     wait_for_delay(conversation, result->delay_ms, deadline);
   }
   if (result->has_reply && event->kind != MILTER_CLOSE) {
-    set_reply(context, result);
+    set_reply(context, conversation->filter, result);
   }
   if (result->change_count > 0) {
     apply_changes(context, conversation, result);

@@ -33,7 +33,8 @@ struct Filter {
   MilterPlan *plan;  /* of the newest ruleset that was asked for */
   unsigned waiting;  /* callbacks that hold a thread */
   uint64_t waits_begun;
-  uint64_t number;
+  uint64_t number; /* sessions, ever */
+  uint64_t counts[FILTER_COUNTS];
 };
 
 Filter *filter_new(Daemon *daemon) {
@@ -48,6 +49,24 @@ Filter *filter_new(Daemon *daemon) {
 
 Daemon *filter_daemon(const Filter *filter) {
   return filter->daemon;
+}
+
+void filter_count(Filter *filter, FilterCount what) {
+  (void)pthread_mutex_lock(&filter->lock);
+  filter->counts[what]++;
+  (void)pthread_mutex_unlock(&filter->lock);
+}
+
+void filter_log_counts(Filter *filter) {
+  (void)pthread_mutex_lock(&filter->lock);
+  guint64 sessions = filter->number, counts[FILTER_COUNTS];
+  for (FilterCount i = 0; i < FILTER_COUNTS; i++) {
+    counts[i] = filter->counts[i];
+  }
+  (void)pthread_mutex_unlock(&filter->lock);
+  log_info("stopped: %" G_GUINT64_FORMAT " sessions, %" G_GUINT64_FORMAT " steps at their deadline, %" G_GUINT64_FORMAT
+           " sessions refused, %" G_GUINT64_FORMAT " replies not taken, %" G_GUINT64_FORMAT " effects not taken",
+           sessions, counts[FILTER_EXPIRED], counts[FILTER_REFUSED], counts[FILTER_REPLY_NOT_TAKEN], counts[FILTER_EFFECT_NOT_TAKEN]);
 }
 
 static void tell_changed(Filter *filter) {
@@ -217,6 +236,7 @@ Conversation *conversation_new(Filter *filter) {
   conversation = g_new0(Conversation, 1);
   conversation->filter = filter;
   if (!add_conversation(filter, conversation, limit)) {
+    filter_count(filter, FILTER_REFUSED);
     log_limited("too many sessions", "there are %u sessions: a further one is answered with a temporary failure", limit);
     return conversation;
   }

@@ -38,6 +38,17 @@ Daemon *filter_daemon(const Filter *filter);
 bool filter_enter(Filter *filter);
 void filter_leave(Filter *filter);
 
+/* What is counted, and told when the daemon ends. */
+typedef enum FilterCount {
+  FILTER_EXPIRED,          /* a step whose look-ups had no answer at the deadline */
+  FILTER_REFUSED,          /* a session too many */
+  FILTER_REPLY_NOT_TAKEN,  /* libmilter did not take a reply */
+  FILTER_EFFECT_NOT_TAKEN, /* the MTA did not take what a rule does to a message */
+  FILTER_COUNTS
+} FilterCount;
+void filter_count(Filter *filter, FilterCount what);
+void filter_log_counts(Filter *filter);
+
 /* Adds it to the list. What ended conversations have left is used again. */
 Conversation *conversation_new(Filter *filter);
 void conversation_free(Conversation *conversation);

@@ -64,6 +64,7 @@ static void stop(Filter *filter) {
   filter_stop_waiting(filter);
   filter_drain(filter, DRAIN_SECONDS);
   filter_shut(filter);
+  filter_log_counts(filter);
   filter_free(filter);
 }
 

@@ -41,6 +41,7 @@ static const char *wait_for_answer(Conversation *conversation, gint64 deadline) 
       return "stopping";
     }
     if (g_get_monotonic_time() >= deadline) {
+      filter_count(conversation->filter, FILTER_EXPIRED);
       return "no answer within the deadline";
     }
     (void)answer_box_wait(conversation_box(conversation), deadline);

@@ -42,6 +42,12 @@ def is_served(daemon):
         mta.quit()
 
 
+def check_counts(daemon, counts):
+    """What the daemon tells when it ends."""
+    equal(daemon.stop(), 0, "the end")
+    equal(re.findall(r"stopped: (.*)", daemon.log()), [counts])
+
+
 # What is said
 
 
@@ -238,7 +244,9 @@ def test_old_mta(folder):
             answers = mta.message("<a@b.test>", "<c@d.test>")
             equal([said(answer) for answer in answers], ["continue"] * 4)
             equal(answers[-1].changes, [])
-        daemon.wait_log("did not take: prepend_header")
+            equal(said(mta.message("<a@b.test>", "<c@d.test>")[-1]), "continue")
+        daemon.wait_log("did not take: prepend_header", 2)
+        check_counts(daemon, "1 sessions, 0 steps at their deadline, 0 sessions refused, 0 replies not taken, 2 effects not taken")
 
 
 def test_next_session_on_one_connection(folder):
@@ -278,6 +286,7 @@ at rcpt { [zen] reject "{client_address} is listed" if client_address in zen }
         equal(answers["192.0.2.2"], "550 5.7.1 192.0.2.2 is listed")
         equal(answers["192.0.2.3"][:9], "451 4.3.0")
         daemon.wait_log("no answer within the deadline")
+        check_counts(daemon, "3 sessions, 1 steps at their deadline, 0 sessions refused, 0 replies not taken, 0 effects not taken")
 
 
 def test_many_wait(folder):
@@ -389,6 +398,8 @@ def test_many_sessions(folder):
                 mta.session()
                 return said(mta.message("<a@b.test>", "<no@d.test>")[1]) == "550 5.7.1 no" if not mta.declined("R") else False
         wait_until(room, "there is room again")
+        equal(daemon.stop(), 0, "the end")
+        daemon.wait_log("stopped: .* 0 steps at their deadline, [1-9][0-9]* sessions refused, 0 replies not taken, 0 effects not taken")
 
 
 # Reload and stop
