@@ -11,9 +11,9 @@ die() {
     exit 1
 }
 
-build_packages="gcc libc6-dev make autoconf automake pkg-config libmilter-dev libglib2.0-dev libuv1-dev libpcre2-dev libgmime-3.0-dev libunbound-dev libidn2-dev libjansson-dev liblmdb-dev libcdb-dev libsqlite3-dev"
+build_packages="gcc libc6-dev make autoconf automake pkg-config libmilter-dev libglib2.0-dev libuv1-dev libpcre2-dev libgmime-3.0-dev libunbound-dev libidn2-dev libjansson-dev liblmdb-dev libcdb-dev libsqlite3-dev libhiredis-dev"
 run_packages="postfix python3"
-test_packages="check postfix-lmdb postfix-cdb nsd mandoc clang libclang-rt-dev procps xz-utils"
+test_packages="check postfix-lmdb postfix-cdb nsd redis-server mandoc clang libclang-rt-dev procps xz-utils"
 
 # Installs what is missing of the packages given. Services of the packages are not started: this machine gets no mail server that it did not have.
 install_packages() {

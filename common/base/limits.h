@@ -76,6 +76,11 @@ enum {
   LIMIT_SOCKETMAP_CONNECTIONS = 4,  /* a table, each with one question at a time */
   LIMIT_SOCKETMAP_SECONDS = 10,     /* for which an answer is kept */
   LIMIT_SOCKETMAP_IDLE_SECONDS = 60, /* a connection that has nothing to ask is closed then */
+  LIMIT_REDIS_SECONDS = 10,         /* for which the answer of a Redis server is kept */
+  LIMIT_REDIS_ANSWER_MS = 5000,     /* how long a Redis server that is connected may be silent */
+  LIMIT_REDIS_PROBE_MS = 1000,      /* how long each step of the question at start may take */
+  LIMIT_REDIS_REPLY = 64 * 1024,    /* one reply */
+  LIMIT_PASSWORD = 512,             /* in a file that holds one */
   LIMIT_FAILURE_SECONDS = 5,        /* for which a failed look-up is not asked again */
   LIMIT_STALE_SECONDS = 3600,       /* an answer whose time is over is kept so long, for when no fresh one comes */
   LIMIT_SILENT_SECONDS = 3,         /* a look-up without an answer for so long counts as one that failed */

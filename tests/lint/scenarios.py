@@ -9,7 +9,7 @@ from house import files, finish, read
 
 def main():
     text = "\n".join(read(path) for path in files("*.scenario", "*.rules", folders=("tests/scenario",)))
-    built = read("tests/real/test_maps.py") + read("tests/real/test_socketmap_table.py")
+    built = read("tests/real/test_maps.py") + read("tests/real/test_redis.py") + read("tests/real/test_socketmap_table.py")
     faults = []
     for action in examples.listing("actions"):
         words = r"\s+".join(map(re.escape, action["name"].split()))
