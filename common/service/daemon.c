@@ -165,8 +165,19 @@ static void reload(Daemon *daemon) {
   notify_systemd("READY=1\nSTATUS=Serving %zu rules", rules);
 }
 
+/*
+ * A load is seconds of work that nobody waits for, while each time slice that it takes is one that clients wait: the helper is as nice as can be. On Linux
+ * this priority is the calling thread's alone.
+ */
+static void step_back(void) {
+  if (setpriority(PRIO_PROCESS, 0, 19) != 0) {
+    log_warning("reloads may slow down answers: setpriority: %s", g_strerror(errno));
+  }
+}
+
 static gpointer helper_main(gpointer data) {
   Daemon *daemon = data;
+  step_back();
   (void)pthread_mutex_lock(&daemon->lock);
   while (!daemon->stop_wanted) {
     if (daemon->reload_wanted) {
