@@ -123,7 +123,25 @@ def can_connect(port, host="127.0.0.1"):
         return probe.connect_ex((host, port)) == 0
 
 
-class PrivatePostfix:
+class Maildirs:
+    """Where a mail server of the tests delivers: `mail` is the folder with the maildirs, log() what the server says when mail does not come."""
+
+    def delivered(self, user):
+        """The messages in a user's maildir, oldest first."""
+        folder = os.path.join(self.mail, user, "new")
+        paths = [os.path.join(folder, name) for name in os.listdir(folder)] if os.path.isdir(folder) else []
+        texts = []
+        for path in sorted(paths, key=lambda path: os.stat(path).st_mtime_ns):
+            with open(path, encoding="utf-8", errors="replace") as text:
+                texts.append(text.read())
+        return texts
+
+    def wait_delivered(self, user, words):
+        """The first message for a user that has these words, as soon as it is there."""
+        return wait_until(lambda: next((text for text in self.delivered(user) if words in text), None), lambda: f"{user} gets {words!r}: {self.log()[-3000:]}")
+
+
+class PrivatePostfix(Maildirs):
     """Settings are main.cf parameters that replace or add to the ones above."""
 
     def __init__(self, settings=None, processes=50, root=None, services=None, port=None):
@@ -202,20 +220,6 @@ class PrivatePostfix:
                 return text.read()
         except OSError:
             return ""
-
-    def delivered(self, user):
-        """The messages in a user's maildir, oldest first."""
-        folder = os.path.join(self.mail, user, "new")
-        paths = [os.path.join(folder, name) for name in os.listdir(folder)] if os.path.isdir(folder) else []
-        texts = []
-        for path in sorted(paths, key=lambda path: os.stat(path).st_mtime_ns):
-            with open(path, encoding="utf-8", errors="replace") as text:
-                texts.append(text.read())
-        return texts
-
-    def wait_delivered(self, user, words):
-        """The first message for a user that has these words, as soon as it is there."""
-        return wait_until(lambda: next((text for text in self.delivered(user) if words in text), None), lambda: f"{user} gets {words!r}: {self.log()[-3000:]}")
 
     def is_held(self, queue_id):
         return os.path.exists(os.path.join(self.root, "queue", "hold", queue_id))

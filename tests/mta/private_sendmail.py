@@ -30,7 +30,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
-from private_postfix import SmtpClient, can_connect, free_port, wait_until  # noqa: E402
+from private_postfix import Maildirs, SmtpClient, can_connect, free_port, wait_until  # noqa: E402
 
 PACKAGES = ("sendmail-bin", "sendmail-base", "sendmail-cf")
 # Libraries that a machine may lack, and the packages that have them.
@@ -188,7 +188,7 @@ class ConnectedClient(SmtpClient):
         self.greeting = self.reply()
 
 
-class PrivateSendmail:
+class PrivateSendmail(Maildirs):
     """
     milters:  lines made by milter(), in order
     settings: m4 defines that replace or add to the ones above: {"confPRIVACY_FLAGS": "novrfy"}
@@ -323,20 +323,6 @@ class PrivateSendmail:
             client.close()
             raise AssertionError(f"greeting: {client.greeting}")
         return client
-
-    def delivered(self, user):
-        """The messages in a user's maildir, oldest first."""
-        folder = os.path.join(self.mail, user, "new")
-        paths = [os.path.join(folder, name) for name in os.listdir(folder)] if os.path.isdir(folder) else []
-        texts = []
-        for path in sorted(paths, key=lambda path: os.stat(path).st_mtime_ns):
-            with open(path, encoding="utf-8", errors="replace") as text:
-                texts.append(text.read())
-        return texts
-
-    def wait_delivered(self, user, words):
-        """The first message for a user that has these words, as soon as it is there."""
-        return wait_until(lambda: next((text for text in self.delivered(user) if words in text), None), f"{user} gets {words!r}: {self.log()[-3000:]}")
 
     def is_held(self, queue_id):
         """Quarantined messages have queue files of their own kind."""
