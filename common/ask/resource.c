@@ -107,3 +107,13 @@ void resource_publish(Resource *resource, ResourceVersion *version) {
   (void)pthread_mutex_unlock(&resource->lock);
   resource_version_unref(old);
 }
+
+void resource_faults_clear(ResourceFaults *faults) {
+  arena_free(faults->arena);
+  *faults = (ResourceFaults){.count = 0};
+}
+
+char *resource_fault_text(const ResourceFault *fault) {
+  return g_strdup_printf("%s:%u: %s%s%s", fault->source.name, fault->source.lines_before + 1, fault->message, fault->expected ? "; " : "",
+                         fault->expected ? fault->expected : "");
+}

@@ -12,6 +12,7 @@
 
 #include "common/ask/keyset.h"
 #include "common/ask/lookup.h"
+#include "common/base/diagnostics.h"
 #include "common/smtp/value.h"
 
 const char *error_behaviour_name(ErrorBehaviour behaviour); /* "skip"; "default" for DEFAULT */
@@ -47,6 +48,36 @@ typedef struct ResourceAnswer {
   Slice code, text, zone; /* dnslist, when found: the address that listed it, the list's TXT text (may be empty), the zone */
 } ResourceAnswer;
 
+enum { RESOURCE_FAULTS_TOLD = 5 };
+
+/* A line of a table's file that cannot be read and is left out. */
+typedef struct ResourceFault {
+  SourceText source;     /* the file's name, the line, its number */
+  size_t offset, length; /* the part of the line that it is about */
+  const char *message;   /* `"x" is not a whole number` */
+  const char *expected;  /* the right form; NULL: none */
+} ResourceFault;
+
+/* All of a content's: the first of them with what is wrong. */
+typedef struct ResourceFaults {
+  size_t count;
+  size_t told_count; /* at most RESOURCE_FAULTS_TOLD */
+  ResourceFault told[RESOURCE_FAULTS_TOLD];
+  Arena *arena; /* of the texts; NULL when there are none */
+} ResourceFaults;
+
+void resource_faults_clear(ResourceFaults *faults);
+/* "NAME:12: what is wrong; the right form". Transfer full. */
+char *resource_fault_text(const ResourceFault *fault);
+
+/* What looking at a resource found. */
+typedef enum ResourceNews {
+  RESOURCE_NEWS_NONE,
+  RESOURCE_NEWS_CONTENT, /* another content was published */
+  RESOURCE_NEWS_WELL,    /* what could not be read before can be read again, and is what was there */
+  RESOURCE_NEWS_FAILED,  /* it was replaced by what cannot be used: the old content stays. Told once */
+} ResourceNews;
+
 struct ResourceKind {
   const char *name; /* "file", "dnslist": the word in the rules */
   const char *sentence;
@@ -60,6 +91,14 @@ struct ResourceKind {
   Resource *(*open)(const ResourceSpec *spec, const ResourceContext *context, GError **error);
   /* Reads its content anew (helper thread): true when it is good, then new pins see it; false keeps the old one. May be NULL. */
   bool (*refresh)(Resource *resource, GError **error);
+  /*
+   * Helper thread, about once a second: looks whether the content was replaced, reads it anew once it is at rest, and publishes it when it is another one.
+   * *error is set with RESOURCE_NEWS_FAILED. May be NULL.
+   */
+  ResourceNews (*watch)(Resource *resource, GError **error);
+  /* Of a version: how many entries it has, and the lines that were left out. NULL for kinds without `watch`. */
+  size_t (*size)(const ResourceVersion *version);
+  const ResourceFaults *(*faults)(const ResourceVersion *version);
   /* Any thread, in front of each pin: puts a new version in place when the content was replaced meanwhile. Cheap. May be NULL. */
   void (*renew)(Resource *resource);
   void (*close)(Resource *resource);

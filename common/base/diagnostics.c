@@ -71,7 +71,7 @@ static size_t count_characters(Slice text) {
 
 void source_position(SourceSpan span, unsigned *line, unsigned *column) {
   Slice before = source_before(span);
-  *line = 1;
+  *line = 1 + (span.source ? span.source->lines_before : 0);
   for (size_t i = 0; i < before.length; i++) {
     *line += before.data[i] == '\n';
   }

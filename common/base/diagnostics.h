@@ -23,6 +23,7 @@
 typedef struct SourceText {
   const char *name;
   Slice text;
+  unsigned lines_before; /* of the file, when the text is a part of it */
 } SourceText;
 
 /* A run of bytes of one source. `length` may be 0 (the end of a file). */

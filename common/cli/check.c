@@ -154,6 +154,7 @@ static int run(int argc, char **argv) {
   RulesetOptions ruleset_options = {.enabled_doors = doors,
                                     .pedantic = command_line_has(line, "--pedantic"),
                                     .resources = source,
+                                    .strict_tables = true,
                                     .open_resources = true,
                                     .keep_tree = command_line_has(line, "--cost"),
                                     .lint = reply_lint};

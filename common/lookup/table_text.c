@@ -5,17 +5,19 @@
 
 #include "common/base/limits.h"
 
-enum { BAD_LINES_TOLD = 10 };
-
 typedef struct TableReader {
   const KeysetShape *shape;
   const char *name;
   KeysetBuilder *builder;
   Arena *line_arena; /* emptied for each line */
-  GString *messages;
-  size_t line;
-  size_t bad_lines;
+  ResourceFaults *faults;
+  unsigned line;
 } TableReader;
+
+/* A line's parts, as they are written: for telling where it is wrong. */
+typedef struct LineParts {
+  Slice key, value;
+} LineParts;
 
 /* What goes wrong with a line: the part of the line that it is about, and the right form (both may be empty). */
 typedef struct LineProblem {
@@ -126,7 +128,7 @@ static bool take_value(Arena *arena, Slice rest, Slice *value, LineProblem *prob
   return true;
 }
 
-static bool take_line(TableReader *reader, Slice line, Slice *parts, Slice *value, LineProblem *problem) {
+static bool take_line(TableReader *reader, Slice line, Slice *parts, Slice *value, LineParts *written, LineProblem *problem) {
   Slice rest = line;
   for (size_t i = 0; i < reader->shape->part_count; i++) {
     if (rest.length == 0 || starts_comment(rest)) {
@@ -136,6 +138,8 @@ static bool take_line(TableReader *reader, Slice line, Slice *parts, Slice *valu
       return false;
     }
   }
+  written->key = slice_trim(slice_make(line.data, line.length - rest.length));
+  written->value = rest;
   if (reader->shape->has_value) {
     return take_value(reader->line_arena, rest, value, problem);
   }
@@ -145,9 +149,17 @@ static bool take_line(TableReader *reader, Slice line, Slice *parts, Slice *valu
   return true;
 }
 
+/* Whether the key is what the builder did not take. */
+static bool is_key_bad(TableReader *reader, const Slice *parts) {
+  const char *text;
+  Slice right_form;
+  return !keyset_entry_is_valid(reader->line_arena, reader->shape, parts, &text, &right_form);
+}
+
 static bool add_line(TableReader *reader, Slice line, LineProblem *problem) {
   Slice parts[KEYSET_PARTS_MAX] = {{NULL, 0}};
   Slice value = SLICE_EMPTY;
+  LineParts written;
   const char *text;
   if (line.length > LIMIT_TABLE_LINE) {
     return fail(problem, "the line is too long", SLICE_EMPTY);
@@ -159,30 +171,41 @@ static bool add_line(TableReader *reader, Slice line, LineProblem *problem) {
   if (line.length == 0 || starts_comment(line)) {
     return true;
   }
-  if (!take_line(reader, line, parts, &value, problem)) {
+  if (!take_line(reader, line, parts, &value, &written, problem)) {
     return false;
   }
   if (keyset_builder_add(reader->builder, parts, value, &text, &problem->right_form)) {
     return true;
   }
-  return fail(problem, text, line);
+  return fail(problem, text, reader->shape->has_value && !is_key_bad(reader, parts) ? written.value : written.key);
 }
 
-/* "NAME:12: "found": what is wrong; write RIGHT" */
-static void tell(TableReader *reader, const LineProblem *problem) {
-  reader->bad_lines++;
-  if (reader->bad_lines > BAD_LINES_TOLD) {
+/* `"x" is not a whole number`, `"10.0.0.1/8": host bits are set` */
+static const char *message_of(Arena *arena, const LineProblem *problem) {
+  if (problem->found.length == 0) {
+    return problem->text;
+  }
+  Slice found = slice_quote(arena, problem->found, LIMIT_QUOTE);
+  return arena_printf(arena, "\"%.*s\"%s %s", SLICE_ARGS(found), g_str_has_prefix(problem->text, "not ") ? " is" : ":", problem->text);
+}
+
+static void tell(TableReader *reader, Slice line, const LineProblem *problem) {
+  ResourceFaults *faults = reader->faults;
+  if (faults->count++ >= RESOURCE_FAULTS_TOLD) {
     return;
   }
-  g_string_append_printf(reader->messages, "%s%s:%zu: ", reader->messages->len ? "\n" : "", reader->name, reader->line);
-  if (problem->found.length) {
-    Slice found = slice_quote(reader->line_arena, problem->found, LIMIT_QUOTE);
-    g_string_append_printf(reader->messages, "\"%.*s\": ", SLICE_ARGS(found));
-  }
-  g_string_append(reader->messages, problem->text);
+  faults->arena = faults->arena ? faults->arena : arena_new(0);
+  ResourceFault *fault = &faults->told[faults->told_count++];
+  bool has_place = problem->found.length > 0;
+  fault->source.name = slice_to_string(faults->arena, slice_from(reader->name));
+  fault->source.text = slice_copy(faults->arena, slice_make(line.data, MIN(line.length, (size_t)LIMIT_TABLE_LINE)));
+  fault->source.lines_before = reader->line - 1;
+  fault->offset = has_place ? (size_t)(problem->found.data - line.data) : 0;
+  fault->length = has_place ? problem->found.length : fault->source.text.length;
+  fault->message = message_of(faults->arena, problem);
   if (problem->right_form.length) {
-    Slice right = slice_quote(reader->line_arena, problem->right_form, LIMIT_QUOTE);
-    g_string_append_printf(reader->messages, "; write %.*s", SLICE_ARGS(right));
+    Slice right = slice_quote(faults->arena, problem->right_form, LIMIT_QUOTE);
+    fault->expected = arena_printf(faults->arena, "write %.*s", SLICE_ARGS(right));
   }
 }
 
@@ -197,23 +220,15 @@ static void read_lines(TableReader *reader, Slice text) {
     reader->line++;
     arena_reset(reader->line_arena);
     if (!add_line(reader, line, &problem)) {
-      tell(reader, &problem);
+      tell(reader, line, &problem);
     }
   }
 }
 
-Keyset *table_text_read(const KeysetShape *shape, const char *name, Slice text, char **message) {
-  g_autoptr(GString) messages = g_string_new("");
+Keyset *table_text_read(const KeysetShape *shape, const char *name, Slice text, ResourceFaults *faults) {
   g_autoptr(Arena) line_arena = arena_new(0);
-  TableReader reader = {.shape = shape, .name = name, .builder = keyset_builder_new(shape), .line_arena = line_arena, .messages = messages};
+  TableReader reader = {.shape = shape, .name = name, .builder = keyset_builder_new(shape), .line_arena = line_arena, .faults = faults};
+  *faults = (ResourceFaults){.count = 0};
   read_lines(&reader, text);
-  if (reader.bad_lines == 0) {
-    return keyset_builder_end(reader.builder);
-  }
-  keyset_builder_free(reader.builder);
-  if (reader.bad_lines > BAD_LINES_TOLD) {
-    g_string_append_printf(messages, "\n%s: %zu more bad lines", name, reader.bad_lines - BAD_LINES_TOLD);
-  }
-  *message = g_strdup(messages->str);
-  return NULL;
+  return keyset_builder_end(reader.builder);
 }

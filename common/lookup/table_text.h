@@ -7,16 +7,14 @@
  *     "two words"  x                    keys with blanks are quoted
  *     a@b.example  c@d.example          a tuple: its parts with blanks between
  *
- * Pure: bytes in, keyset or message out.
+ * Pure: bytes in, keyset and faults out.
  */
 #ifndef COMMON_LOOKUP_TABLE_TEXT_H
 #define COMMON_LOOKUP_TABLE_TEXT_H
 
-#include "common/ask/keyset.h"
+#include "common/ask/resource.h"
 
-/*
- * NULL when any line is bad; *message (transfer full) then names up to ten of them, one a line: "NAME:12: what was found; the right form".
- */
-Keyset *table_text_read(const KeysetShape *shape, const char *name, Slice text, char **message);
+/* The good lines. Those that cannot be read are left out and stand in *faults (resource_faults_clear); `name` is the file's, for them. */
+Keyset *table_text_read(const KeysetShape *shape, const char *name, Slice text, ResourceFaults *faults);
 
 #endif

@@ -256,6 +256,40 @@ static const ResourceKind *find_kind(Checker *checker, const Declaration *declar
   return NULL;
 }
 
+static void tell_fault(Checker *checker, SourceSpan span, const char *message, const char *expected) {
+  Diagnostics *diagnostics = checker->diagnostics;
+  Diagnostic *told = checker->options->strict_tables ? diagnostics_error(diagnostics, span, "%s", message)
+                                                     : diagnostics_warning(diagnostics, span, "%s; the line is left out", message);
+  if (expected)
+    diagnostic_expected(diagnostics, told, "%s", expected);
+}
+
+/* The lines that the table leaves out, at their places in its file. */
+static void tell_faults(Checker *checker, const Declaration *declaration, const ResourceUse *use) {
+  const ResourceKind *kind = use->resource->kind;
+  if (!kind->faults)
+    return;
+  ResourceVersion *version = resource_pin(use->resource);
+  const ResourceFaults *faults = kind->faults(version);
+  for (size_t i = 0; i < faults->told_count; i++) {
+    const ResourceFault *fault = &faults->told[i];
+    SourceText *source = ARENA_NEW(checker->arena, SourceText);
+    source->name = slice_to_string(checker->arena, slice_from(fault->source.name));
+    source->text = slice_copy(checker->arena, fault->source.text);
+    source->lines_before = fault->source.lines_before;
+    tell_fault(checker, (SourceSpan){source, (uint32_t)fault->offset, (uint32_t)fault->length}, fault->message, fault->expected);
+  }
+  if (faults->count > faults->told_count) {
+    SourceSpan span = declaration->spec_span;
+    const char *text = arena_printf(checker->scratch, "%zu more lines of this file cannot be read", faults->count - faults->told_count);
+    if (checker->options->strict_tables)
+      diagnostics_error(checker->diagnostics, span, "%s", text);
+    else
+      diagnostics_warning(checker->diagnostics, span, "%s and are left out", text);
+  }
+  resource_version_unref(version);
+}
+
 static bool open_resource(Checker *checker, const Declaration *declaration, const RulesFile *file, ResourceUse *use) {
   const ResourceKind *kind = find_kind(checker, declaration);
   if (!kind)
@@ -287,6 +321,7 @@ static bool open_resource(Checker *checker, const Declaration *declaration, cons
     return false;
   }
   arena_on_reset(checker->arena, (ArenaRelease)resource_unref, use->resource);
+  tell_faults(checker, declaration, use);
   return true;
 }
 

@@ -233,6 +233,7 @@ struct RulesetOptions {
   bool pedantic;         /* pairs that RFC 5248 does not list */
   bool check_owners;
   ResourceSource *resources; /* never NULL */
+  bool strict_tables;        /* lines that a table leaves out are errors, else warnings */
   bool keep_tree;            /* for the tool: the program says where its parts were written. A tree is larger than its program */
   bool open_resources;       /* false: only check (mailreeve check without tables' files is still told when a plain file is missing) */
   /* Warns about a good ruleset with what the language does not know: the doors (reply_lint). NULL: nothing */

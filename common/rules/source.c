@@ -69,7 +69,7 @@ static const SourceText *source_make(Arena *arena, const char *name, Slice text)
   if (slice_starts_with(text, SLICE_LITERAL("\xef\xbb\xbf"))) {
     text = slice_from_offset(text, 3);
   }
-  *source = (SourceText){slice_to_string(arena, slice_from(name)), text};
+  *source = (SourceText){.name = slice_to_string(arena, slice_from(name)), .text = text};
   return source;
 }
 

@@ -1,7 +1,7 @@
 /*
  * daemon.c: the start order and the reload of both daemons.
  *
- * Threads: the daemon's own (one or several), and one helper thread that loads rulesets, so that a slow load blocks nobody, and frees them. `lock` guards the
+ * Threads: the daemon's own (one or several), and one helper thread that loads rulesets, so that a slow load blocks nobody, frees them, and reads tables that changed. `lock` guards the
  * ruleset in force and what is asked of the helper; it is never held while something loads.
  */
 #include "common/service/daemon.h"
@@ -30,7 +30,7 @@ enum {
   EXIT_CODE_GOOD = 0,
   EXIT_CODE_RULES = 1,
   EXIT_CODE_USAGE = 2,
-  RETIRED_LOOK_SECONDS = 1, /* between looks whether replaced rulesets are free */
+  LOOK_SECONDS = 1, /* between looks at tables, and whether replaced rulesets are free */
 };
 
 struct Daemon {
@@ -69,12 +69,13 @@ static void return_free_memory(void) {
 }
 
 /* NULL when the rules are bad; what there is to say is in the log. */
-static Ruleset *read_rules(const Config *config, Registry *registry, DaemonLint lint) {
+static Ruleset *read_rules(const Config *config, Registry *registry, DaemonLint lint, bool strict) {
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   RulesetOptions options = {
       .enabled_doors = config_doors(config),
       .check_owners = true,
       .resources = registry_source(registry),
+      .strict_tables = strict,
       .open_resources = true,
       .lint = lint,
   };
@@ -90,8 +91,8 @@ static Ruleset *read_rules(const Config *config, Registry *registry, DaemonLint 
   return ruleset;
 }
 
-static Ruleset *load_rules(const Config *config, Registry *registry, DaemonLint lint) {
-  Ruleset *ruleset = read_rules(config, registry, lint);
+static Ruleset *load_rules(const Config *config, Registry *registry, DaemonLint lint, bool strict) {
+  Ruleset *ruleset = read_rules(config, registry, lint, strict);
   return_free_memory();
   return ruleset;
 }
@@ -150,7 +151,7 @@ static void reload(Daemon *daemon) {
     log_error("%s", error->message);
   } else {
     registry_begin_reload(daemon->registry);
-    ruleset = load_rules(config, daemon->registry, daemon->lint);
+    ruleset = load_rules(config, daemon->registry, daemon->lint, false);
   }
   if (ruleset == NULL) {
     log_error("reload failed: the old rules stay in force");
@@ -163,6 +164,22 @@ static void reload(Daemon *daemon) {
   log_info("reloaded: %zu rules from %s", rules, daemon_config(daemon)->rules_path);
   log_lookups(daemon);
   notify_systemd("READY=1\nSTATUS=Serving %zu rules", rules);
+}
+
+/* Waits until something is asked of the helper, or a look is due. Called and left with the lock held. */
+static void wait_and_look(Daemon *daemon, bool *watching) {
+  struct timespec until;
+  if (!*watching && daemon->retired->len == 0) {
+    (void)pthread_cond_wait(&daemon->changed, &daemon->lock);
+    return;
+  }
+  (void)clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_sec += LOOK_SECONDS;
+  if (pthread_cond_timedwait(&daemon->changed, &daemon->lock, &until) == ETIMEDOUT && *watching) {
+    (void)pthread_mutex_unlock(&daemon->lock);
+    *watching = registry_watch(daemon->registry);
+    (void)pthread_mutex_lock(&daemon->lock);
+  }
 }
 
 /*
@@ -178,20 +195,17 @@ static void step_back(void) {
 static gpointer helper_main(gpointer data) {
   Daemon *daemon = data;
   step_back();
+  bool watching = true;
   (void)pthread_mutex_lock(&daemon->lock);
   while (!daemon->stop_wanted) {
     if (daemon->reload_wanted) {
       daemon->reload_wanted = false;
       (void)pthread_mutex_unlock(&daemon->lock);
       reload(daemon);
+      watching = true;
       (void)pthread_mutex_lock(&daemon->lock);
-    } else if (daemon->retired->len > 0) {
-      struct timespec until;
-      (void)clock_gettime(CLOCK_REALTIME, &until);
-      until.tv_sec += RETIRED_LOOK_SECONDS;
-      (void)pthread_cond_timedwait(&daemon->changed, &daemon->lock, &until);
     } else {
-      (void)pthread_cond_wait(&daemon->changed, &daemon->lock);
+      wait_and_look(daemon, &watching);
     }
     free_retired(daemon);
   }
@@ -332,7 +346,7 @@ static void tell_scheduler(SchedulerEvent event, const char *text) {
 }
 
 /* Resolver, registry, rules, threads: all that only needs what everybody may do. */
-static bool start_inside(Daemon *daemon, GError **error) {
+static bool start_inside(Daemon *daemon, bool serve, GError **error) {
   daemon->scheduler = scheduler_new(error);
   if (daemon->scheduler == NULL) {
     return false;
@@ -344,7 +358,7 @@ static bool start_inside(Daemon *daemon, GError **error) {
   }
   ResourceContext context = {.dns = &dns_resolver_backend, .dns_self = daemon->resolver, .check_owners = true};
   daemon->registry = registry_new(&context);
-  daemon->ruleset = load_rules(daemon->config, daemon->registry, daemon->lint);
+  daemon->ruleset = load_rules(daemon->config, daemon->registry, daemon->lint, !serve);
   if (daemon->ruleset == NULL) {
     g_set_error(error, G_FILE_ERROR, 0, "not started: the rules are bad");
     return false;
@@ -372,7 +386,7 @@ static bool daemon_begin(Daemon *daemon, bool serve, int *exit_code) {
   log_open(daemon_kind_program(daemon->kind), !serve || daemon->config->log_stderr);
   log_also_to_stderr(true);
   block_signals();
-  if (!start_outside(daemon, serve, &error) || !start_inside(daemon, &error)) {
+  if (!start_outside(daemon, serve, &error) || !start_inside(daemon, serve, &error)) {
     log_error("%s", error ? error->message : g_strerror(errno));
     return false;
   }

@@ -20,6 +20,7 @@ struct Registry {
   ResourceContext context;
   pthread_mutex_t lock;
   GHashTable *entries; /* identity, of the resource -> Entry */
+  GPtrArray *retired;  /* versions that were replaced, freed when nobody uses them any more; of the helper thread (and the start) */
   unsigned reload;     /* the number of the reload that goes on; 0 at start */
 };
 
@@ -61,11 +62,40 @@ static void registry_add(Registry *registry, Resource *resource) {
   (void)pthread_mutex_unlock(&registry->lock);
 }
 
+/* The old content of a table may be large: freeing it is nothing for a thread that answers. Takes over the reference. */
+static void retire(Registry *registry, Resource *resource, ResourceVersion *old) {
+  ResourceVersion *now = resource_pin(resource);
+  resource_version_unref(now);
+  if (old == NULL || old == now) {
+    resource_version_unref(old);
+  } else {
+    g_ptr_array_add(registry->retired, old);
+  }
+}
+
+static void free_retired(Registry *registry) {
+  for (guint i = registry->retired->len; i > 0; i--) {
+    ResourceVersion *version = registry->retired->pdata[i - 1];
+    if (g_atomic_int_get(&version->references) == 1) {
+      (void)g_ptr_array_remove_index_fast(registry->retired, i - 1); /* which gives the reference back */
+    }
+  }
+}
+
+static void refresh(Registry *registry, Resource *resource) {
+  g_autoptr(GError) problem = NULL;
+  ResourceVersion *old = resource->kind->watch != NULL ? resource_pin(resource) : NULL;
+  if (!resource->kind->refresh(resource, &problem)) {
+    log_warning("%s: the old content stays: %s", resource->label, problem ? problem->message : "it cannot be read");
+  }
+  retire(registry, resource, old);
+}
+
 static Resource *registry_open(ResourceSource *self, const ResourceSpec *spec, GError **error) {
   Registry *registry = (Registry *)self;
   g_autofree char *identity = resource_identity(spec);
-  bool refresh = false;
-  g_autoptr(Resource) resource = registry_find(registry, identity, &refresh);
+  bool is_old = false;
+  g_autoptr(Resource) resource = registry_find(registry, identity, &is_old);
   if (resource == NULL) {
     resource = spec->kind->open(spec, &registry->context, error);
     if (resource != NULL) {
@@ -73,9 +103,8 @@ static Resource *registry_open(ResourceSource *self, const ResourceSpec *spec, G
     }
     return g_steal_pointer(&resource);
   }
-  g_autoptr(GError) problem = NULL;
-  if (refresh && spec->kind->refresh != NULL && !spec->kind->refresh(resource, &problem)) {
-    log_warning("%s: the old content stays: %s", resource->label, problem ? problem->message : "it cannot be read");
+  if (is_old && spec->kind->refresh != NULL) {
+    refresh(registry, resource);
   }
   return g_steal_pointer(&resource);
 }
@@ -90,6 +119,7 @@ Registry *registry_new(const ResourceContext *context) {
   registry->context = *context;
   registry->context.tell = registry_tell;
   (void)pthread_mutex_init(&registry->lock, NULL);
+  registry->retired = g_ptr_array_new_with_free_func((GDestroyNotify)resource_version_unref);
   registry->entries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, entry_free);
   return registry;
 }
@@ -98,6 +128,7 @@ void registry_free(Registry *registry) {
   if (registry == NULL) {
     return;
   }
+  g_ptr_array_unref(registry->retired);
   g_hash_table_unref(registry->entries);
   (void)pthread_mutex_destroy(&registry->lock);
   g_free(registry);
@@ -130,4 +161,64 @@ size_t registry_count(Registry *registry) {
   size_t count = g_hash_table_size(registry->entries);
   (void)pthread_mutex_unlock(&registry->lock);
   return count;
+}
+
+/* References to those that are to be watched. */
+static GPtrArray *watched_resources(Registry *registry) {
+  GPtrArray *resources = g_ptr_array_new_with_free_func((GDestroyNotify)resource_unref);
+  GHashTableIter iter;
+  gpointer entry;
+  (void)pthread_mutex_lock(&registry->lock);
+  g_hash_table_iter_init(&iter, registry->entries);
+  while (g_hash_table_iter_next(&iter, NULL, &entry)) {
+    Resource *resource = ((Entry *)entry)->resource;
+    if (resource->kind->watch != NULL) {
+      g_ptr_array_add(resources, resource_ref(resource));
+    }
+  }
+  (void)pthread_mutex_unlock(&registry->lock);
+  return resources;
+}
+
+static void log_content(Resource *resource) {
+  ResourceVersion *version = resource_pin(resource);
+  const ResourceFaults *faults = resource->kind->faults(version);
+  size_t size = resource->kind->size(version);
+  log_info("%s: changed, %zu %s now", resource->label, size, size == 1 ? "entry" : "entries");
+  for (size_t i = 0; i < faults->told_count; i++) {
+    g_autofree char *text = resource_fault_text(&faults->told[i]);
+    log_warning("%s; the line is left out", text);
+  }
+  if (faults->count > faults->told_count) {
+    log_warning("%s: %zu more lines cannot be read and are left out", resource->label, faults->count - faults->told_count);
+  }
+  resource_version_unref(version);
+}
+
+static void watch(Registry *registry, Resource *resource) {
+  g_autoptr(GError) problem = NULL;
+  ResourceVersion *old = resource_pin(resource);
+  switch (resource->kind->watch(resource, &problem)) {
+    case RESOURCE_NEWS_NONE:
+      break;
+    case RESOURCE_NEWS_CONTENT:
+      log_content(resource);
+      break;
+    case RESOURCE_NEWS_WELL:
+      log_info("%s: can be read again, with the content that it had", resource->label);
+      break;
+    case RESOURCE_NEWS_FAILED:
+      registry_tell(resource->label, problem->message);
+      break;
+  }
+  retire(registry, resource, old);
+}
+
+bool registry_watch(Registry *registry) {
+  g_autoptr(GPtrArray) resources = watched_resources(registry);
+  for (guint i = 0; i < resources->len; i++) {
+    watch(registry, resources->pdata[i]);
+  }
+  free_retired(registry);
+  return resources->len > 0 || registry->retired->len > 0;
 }

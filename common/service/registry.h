@@ -18,6 +18,11 @@ ResourceSource *registry_source(Registry *registry);
 void registry_begin_reload(Registry *registry);
 /* After a reload: drops resources that no ruleset uses any more. */
 void registry_sweep(Registry *registry);
+/*
+ * Helper thread, about once a second: looks at the tables that are watched, publishes contents that changed, logs what happened; frees contents that were replaced. False when
+ * there is nothing to watch, before another ruleset is loaded.
+ */
+bool registry_watch(Registry *registry);
 size_t registry_count(Registry *registry);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Registry, registry_free)

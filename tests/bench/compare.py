@@ -17,6 +17,7 @@ from probe import DnsServer
 from growing import part_regexes, part_scale
 from peers import part_peers
 from reloading import part_reload
+from tables import part_tables
 
 
 def part_policy(folder, runs):
@@ -226,7 +227,7 @@ def part_dns(folder, runs):
 
 
 PARTS = {"policy": part_policy, "instructions": part_instructions, "scale": part_scale, "regexes": part_regexes, "peers": part_peers,
-         "reload": part_reload, "milter": part_milter, "message": part_message, "rounds": part_rounds, "postfix": part_postfix,
+         "reload": part_reload, "tables": part_tables, "milter": part_milter, "message": part_message, "rounds": part_rounds, "postfix": part_postfix,
          "memory": part_memory, "dns": part_dns}
 
 

@@ -4,6 +4,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
+#include "common/base/limits.h"
 #include "common/lookup/table_text.h"
 
 static const KeysetShape shapes[] = {
@@ -43,15 +44,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
   }
   const KeysetShape *shape = &shapes[data[0] % G_N_ELEMENTS(shapes)];
-  g_autofree char *message = NULL;
-  g_autoptr(Keyset) keyset = table_text_read(shape, "table", slice_make((const char *)data + 1, size - 1), &message);
-  g_assert((keyset == NULL) == (message != NULL));
-  if (message) {
-    for (const char *byte = message; *byte; byte++) {
-      g_assert((*byte >= 0x20 && *byte < 0x7f) || *byte == '\n');
+  ResourceFaults faults;
+  g_autoptr(Keyset) keyset = table_text_read(shape, "table", slice_make((const char *)data + 1, size - 1), &faults);
+  g_assert(faults.told_count == MIN(faults.count, (size_t)RESOURCE_FAULTS_TOLD));
+  for (size_t i = 0; i < faults.told_count; i++) {
+    const ResourceFault *fault = &faults.told[i];
+    g_autofree char *text = resource_fault_text(fault);
+    g_assert(fault->offset <= fault->source.text.length || fault->source.text.length == LIMIT_TABLE_LINE);
+    for (const char *byte = text; *byte; byte++) {
+      g_assert(*byte >= 0x20 && *byte < 0x7f);
     }
-    return 0;
   }
+  resource_faults_clear(&faults);
   g_autoptr(Arena) arena = arena_new(0);
   Probe probe = {keyset, keyset_builder_new(shape), arena};
   keyset_each(keyset, check_entry, &probe);

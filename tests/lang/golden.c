@@ -3,7 +3,8 @@
  *
  * Each tests/lang/NAME.golden is one case:
  *
- *     # parse only          any of these lines may come first: "# parse only", "# pedantic", "# doors NAME" (several: of all those), "# open resources"
+ *     # parse only          any of these lines may come first: "# parse only", "# pedantic", "# doors NAME" (several: of all those), "# open resources",
+ *                           "# strict tables"
  *     at rcpt { ... }       the rules
  *     ---
  *     ok                    and the canonical form behind it; warnings, if any, behind another "---"
@@ -33,7 +34,7 @@ typedef struct Case {
   Slice header;
   Slice rules;
   const char *expected;
-  bool parse_only, pedantic, open_resources;
+  bool parse_only, pedantic, open_resources, strict_tables;
   DoorSet doors;
 } Case;
 
@@ -75,6 +76,8 @@ static void read_header(Case *test) {
       test->pedantic = true;
     } else if (take_line(&test->rules, "# open resources\n")) {
       test->open_resources = true;
+    } else if (take_line(&test->rules, "# strict tables\n")) {
+      test->strict_tables = true;
     } else if (!take_door(test)) {
       more = false;
     }
@@ -143,6 +146,7 @@ static void run_loader(const Case *test, Outcomes *outcomes) {
   RulesetOptions options = {.enabled_doors = test->doors,
                             .pedantic = test->pedantic,
                             .resources = source,
+                            .strict_tables = test->strict_tables,
                             .open_resources = test->open_resources,
                             .keep_tree = true,
                             .lint = reply_lint};

@@ -55,17 +55,20 @@ static void collect(Slice entry, const Value *value, void *data) {
   }
 }
 
-/* What a text reads as: "(entry)=(value)(entry)=(value)", or the message. */
+/* What a text reads as: "(entry)=(value)(entry)=(value)", then a line for each fault that is told and how many more there are. */
 static char *read_as(KeysetShape shape, Slice text) {
-  char *message = NULL;
-  g_autoptr(Keyset) keyset = table_text_read(&shape, "t", text, &message);
-  if (!keyset) {
-    ck_assert_ptr_nonnull(message);
-    return message;
-  }
-  ck_assert_ptr_null(message);
+  ResourceFaults faults;
+  g_autoptr(Keyset) keyset = table_text_read(&shape, "t", text, &faults);
   g_autoptr(GString) seen = g_string_new("");
   keyset_each(keyset, collect, seen);
+  for (size_t i = 0; i < faults.told_count; i++) {
+    g_autofree char *told = resource_fault_text(&faults.told[i]);
+    g_string_append_printf(seen, "%s%s", seen->len ? "\n" : "", told);
+  }
+  if (faults.count > faults.told_count) {
+    g_string_append_printf(seen, "\n%zu more", faults.count - faults.told_count);
+  }
+  resource_faults_clear(&faults);
   return g_strdup(seen->str);
 }
 
@@ -92,11 +95,11 @@ static const struct {
     {TYPE_INT, "1\n-2\n", "(1)(-2)"},
     {TYPE_NET, "192.0.2.1/24\n", "t:1: \"192.0.2.1/24\": host bits are set; write 192.0.2.0/24"},
     {TYPE_DOMAIN, "a.test\n\n*.b.test # all\n",
-     "t:3: \"*.b.test # all\": '*' is not written in domains; a leading dot means any depth below; write .b.test"},
+     "(a.test)\nt:3: \"*.b.test\": '*' is not written in domains; a leading dot means any depth below; write .b.test"},
     {TYPE_DOMAIN, "a.test b.test\n", "t:1: \"b.test\": a set has one entry a line (quote an entry that holds blanks)"},
     {TYPE_STRING, "\"open\n", "t:1: \"\\\"open\": the quote is not closed"},
     {TYPE_STRING, "\"a\\\"\n", "t:1: \"\\\"a\\\\\\\"\": the quote is not closed"},
-    {TYPE_INT, "1\nx\n2\ny\n", "t:2: \"x\": not a whole number\nt:4: \"y\": not a whole number"},
+    {TYPE_INT, "1\nx\n2\ny\n", "(1)(2)\nt:2: \"x\" is not a whole number\nt:4: \"y\" is not a whole number"},
 };
 
 START_TEST(test_sets) {
@@ -131,7 +134,8 @@ static const struct {
     {TYPE_STRING, TYPE_STRING, "k \"v\" w\n", "t:1: \"w\": something stands behind the quoted value"},
     {TYPE_STRING, TYPE_STRING, "k \"v\"#w\n", "t:1: \"#w\": something stands behind the quoted value"},
     {TYPE_STRING, TYPE_STRING, "k \"v\n", "t:1: \"\\\"v\": the quote is not closed"},
-    {TYPE_STRING, TYPE_INT, "k 1\nl many\n", "t:2: \"l many\": not a whole number"},
+    {TYPE_INT, TYPE_INT, "k 1 # x\n", "t:1: \"k\" is not a whole number"},
+    {TYPE_STRING, TYPE_INT, "k 1\nl many\n", "(k)=(1)\nt:2: \"many\" is not a whole number"},
 };
 
 START_TEST(test_maps) {
@@ -141,11 +145,11 @@ START_TEST(test_maps) {
 END_TEST
 
 START_TEST(test_action_map) {
-  char *message = NULL;
+  ResourceFaults faults;
   KeysetShape shape = map_of(TYPE_NET, TYPE_ACTION);
   Slice text = SLICE_LITERAL("10.0.0.0/8 550 5.7.1 go \"away\"\n10.1.0.0/16 OK\n192.0.2.1 REJECT\n");
-  g_autoptr(Keyset) keyset = table_text_read(&shape, "t", text, &message);
-  ck_assert_ptr_nonnull(keyset);
+  g_autoptr(Keyset) keyset = table_text_read(&shape, "t", text, &faults);
+  ck_assert_uint_eq(faults.count, 0);
   Value key = {VALUE_SET, TYPE_IP, {.number = 0}}, value = VALUE_NONE;
   ck_assert(ip_parse(SLICE_LITERAL("10.9.9.9"), &key.as.ip) && keyset_find(keyset, &key, &value));
   ck_assert_int_eq(value.type, TYPE_ACTION);
@@ -173,7 +177,7 @@ END_TEST
 
 START_TEST(test_bytes_and_limits) {
   g_autofree char *nul = read_as(set_of(TYPE_STRING), SLICE_LITERAL("good\nb\0d\n"));
-  ck_assert_str_eq(nul, "t:2: a NUL byte in the line");
+  ck_assert_str_eq(nul, "(good)\nt:2: a NUL byte in the line");
   g_autoptr(GString) line = g_string_new("");
   for (int i = 0; i < LIMIT_TABLE_LINE; i++) {
     g_string_append_c(line, 'x');
@@ -188,9 +192,9 @@ START_TEST(test_bytes_and_limits) {
     g_string_append(many, "x\n");
   }
   g_autofree char *told = read_as(set_of(TYPE_INT), slice_make(many->str, many->len));
-  ck_assert_ptr_nonnull(strstr(told, "\nt:10: "));
-  ck_assert_ptr_null(strstr(told, "\nt:11: "));
-  ck_assert(g_str_has_suffix(told, "\nt: 15 more bad lines"));
+  ck_assert_ptr_nonnull(strstr(told, "\nt:5: "));
+  ck_assert_ptr_null(strstr(told, "\nt:6: "));
+  ck_assert(g_str_has_suffix(told, "\n20 more"));
 }
 END_TEST
 
@@ -239,13 +243,23 @@ START_TEST(test_open_and_refresh) {
   table->kind->find(before, &one, arena, &answer);
   ck_assert_int_eq(answer.state, ANSWER_FOUND);
   resource_version_unref(before);
-  /* a bad line keeps the old version, and is told each time */
+  /* a bad line does not cost the rest */
   write_table("3\nx\n");
+  ck_assert(table->kind->refresh(table, NULL));
+  ck_assert(!has_number(table, 2) && has_number(table, 3));
+  ResourceVersion *faulty = resource_pin(table);
+  ck_assert_uint_eq(table->kind->size(faulty), 1);
+  ck_assert_uint_eq(table->kind->faults(faulty)->count, 1);
+  g_autofree char *fault = resource_fault_text(&table->kind->faults(faulty)->told[0]);
+  ck_assert_msg(g_str_has_suffix(fault, "/table:2: \"x\" is not a whole number"), "%s", fault);
+  resource_version_unref(faulty);
+  /* what has no good line at all is no table, and is told each time */
+  write_table("x\ny\n");
   for (int i = 0; i < 2; i++) {
-    g_autoptr(GError) error = NULL;
-    ck_assert(!table->kind->refresh(table, &error));
-    ck_assert_msg(g_str_has_suffix(error->message, "/table:2: \"x\": not a whole number"), "%s", error->message);
-    ck_assert(has_number(table, 2) && !has_number(table, 3));
+    g_autoptr(GError) none = NULL;
+    ck_assert(!table->kind->refresh(table, &none));
+    ck_assert_msg(g_str_has_prefix(none->message, "no line of the file can be read: "), "%s", none->message);
+    ck_assert(has_number(table, 3));
   }
   write_table("2\n");
   ck_assert(table->kind->refresh(table, NULL));
@@ -254,6 +268,139 @@ START_TEST(test_open_and_refresh) {
   g_autoptr(GError) error = NULL;
   ck_assert(!table->kind->refresh(table, &error));
   ck_assert(has_number(table, 2));
+}
+END_TEST
+
+/* Watching: nothing is read before two looks in a row have seen the same. */
+static ResourceNews look(Resource *table, int times) {
+  ResourceNews news = RESOURCE_NEWS_NONE;
+  for (int i = 0; i < times && news == RESOURCE_NEWS_NONE; i++) {
+    g_autoptr(GError) error = NULL;
+    news = table->kind->watch(table, &error);
+    ck_assert((error != NULL) == (news == RESOURCE_NEWS_FAILED));
+  }
+  return news;
+}
+
+static void put_in_place(const char *text) {
+  g_autofree char *path = g_build_filename(folder, "table", NULL);
+  FILE *file = fopen(path, "w");
+  ck_assert_ptr_nonnull(file);
+  ck_assert_int_ge(fputs(text, file), 0);
+  ck_assert_int_eq(fclose(file), 0);
+}
+
+START_TEST(test_watch) {
+  ResourceSpec spec = spec_of(set_of(TYPE_INT));
+  g_autofree char *message = NULL;
+  write_table("1\n");
+  g_autoptr(Resource) table = open_table(&spec, &careful_context, &message);
+  ResourceVersion *first = table->version;
+  ck_assert_int_eq(look(table, 5), RESOURCE_NEWS_NONE);
+  write_table("1\n2\n");
+  ck_assert_int_eq(look(table, 1), RESOURCE_NEWS_NONE);
+  ck_assert(!has_number(table, 2));
+  put_in_place("1\n3\n33\n"); /* not at rest yet */
+  ck_assert_int_eq(look(table, 1), RESOURCE_NEWS_NONE);
+  ck_assert_int_eq(look(table, 1), RESOURCE_NEWS_CONTENT);
+  ck_assert(has_number(table, 33) && !has_number(table, 2));
+  ck_assert_ptr_ne(table->version, first);
+  /* another file with the same content is no news */
+  ResourceVersion *before = table->version;
+  write_table("1\n3\n33\n");
+  ck_assert_int_eq(look(table, 5), RESOURCE_NEWS_NONE);
+  ck_assert_ptr_eq(table->version, before);
+  /* a bad line does not cost the rest */
+  put_in_place("4\nfour\n5\n");
+  ck_assert_int_eq(look(table, 3), RESOURCE_NEWS_CONTENT);
+  ck_assert(has_number(table, 4) && has_number(table, 5));
+  ck_assert_uint_eq(table->kind->faults(table->version)->count, 1);
+}
+END_TEST
+
+/* Never at rest: read in the end. */
+START_TEST(test_watch_restless) {
+  ResourceSpec spec = spec_of(set_of(TYPE_INT));
+  g_autofree char *message = NULL;
+  g_autoptr(GString) text = g_string_new("1\n");
+  write_table(text->str);
+  g_autoptr(Resource) table = open_table(&spec, &careful_context, &message);
+  ResourceNews news = RESOURCE_NEWS_NONE;
+  int looks = 0;
+  for (; looks < 20 && news == RESOURCE_NEWS_NONE; looks++) {
+    g_string_append_printf(text, "%d\n", looks + 100);
+    put_in_place(text->str);
+    news = look(table, 1);
+  }
+  ck_assert_int_eq(news, RESOURCE_NEWS_CONTENT);
+  ck_assert_int_gt(looks, 5);
+  ck_assert(has_number(table, 100));
+}
+END_TEST
+
+static void put_bad(int which, const char *path) {
+  switch (which) {
+    case 0:
+      put_in_place("7\n8");
+      return;
+    case 1:
+      put_in_place("");
+      return;
+    case 2:
+      put_in_place("<html>\nnot found\n");
+      return;
+    case 3:
+      ck_assert_int_eq(g_remove(path), 0);
+      return;
+    default:
+      ck_assert_int_eq(g_chmod(path, 0666), 0);
+      return;
+  }
+}
+
+/* Half written, no table, not there, not ours alone: told once, and the old content stays. */
+START_TEST(test_watch_bad) {
+  static const char *const told[] = {"/table: the last line has no end, and had one: half written?",
+                                     "/table: the file is empty, and was not: half written? (a comment line makes a table empty)",
+                                     "/table:1: \"<html>\" is not a whole number", "/table: No such file or directory",
+                                     "/table: the file can be written by others (chmod go-w)"};
+  ResourceSpec spec = spec_of(set_of(TYPE_INT));
+  g_autofree char *message = NULL, *path = g_build_filename(folder, "table", NULL);
+  write_table("7\n");
+  g_autoptr(Resource) table = open_table(&spec, &careful_context, &message);
+  ResourceVersion *before = table->version;
+  ck_assert_int_eq(look(table, 3), RESOURCE_NEWS_NONE);
+  put_bad(_i, path);
+  g_autoptr(GError) error = NULL;
+  ck_assert_int_eq(table->kind->watch(table, &error), RESOURCE_NEWS_NONE);
+  ck_assert_int_eq(table->kind->watch(table, &error), RESOURCE_NEWS_FAILED);
+  ck_assert_msg(g_str_has_suffix(error->message, told[_i]), "%s", error->message);
+  ck_assert_int_eq(look(table, 5), RESOURCE_NEWS_NONE);
+  ck_assert_ptr_eq(table->version, before);
+  write_table("7\n");
+  ck_assert_int_eq(look(table, 5), RESOURCE_NEWS_WELL);
+  ck_assert_ptr_eq(table->version, before);
+  write_table("# empty on purpose\n");
+  ck_assert_int_eq(look(table, 5), RESOURCE_NEWS_CONTENT);
+  ck_assert(!has_number(table, 7));
+}
+END_TEST
+
+/* A file that never had an end of its last line goes on without; so does a link that is turned to another file. */
+START_TEST(test_watch_habits) {
+  ResourceSpec spec = spec_of(set_of(TYPE_INT));
+  g_autofree char *message = NULL, *path = g_build_filename(folder, "table", NULL), *other = g_build_filename(folder, "other", NULL);
+  write_table("1\n2");
+  g_autoptr(Resource) table = open_table(&spec, &careful_context, &message);
+  put_in_place("1\n2\n3");
+  ck_assert_int_eq(look(table, 3), RESOURCE_NEWS_CONTENT);
+  ck_assert(has_number(table, 3));
+  ck_assert(g_file_set_contents(other, "9\n", -1, NULL));
+  ck_assert_int_eq(g_chmod(other, 0644), 0);
+  ck_assert_int_eq(g_remove(path), 0);
+  ck_assert_int_eq(symlink("other", path), 0);
+  ck_assert_int_eq(look(table, 3), RESOURCE_NEWS_CONTENT);
+  ck_assert(has_number(table, 9) && !has_number(table, 3));
 }
 END_TEST
 
@@ -381,6 +528,10 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, test_tuples);
   tcase_add_test(tests, test_bytes_and_limits);
   tcase_add_test(tests, test_open_and_refresh);
+  tcase_add_test(tests, test_watch);
+  tcase_add_test(tests, test_watch_restless);
+  tcase_add_loop_test(tests, test_watch_bad, 0, 5);
+  tcase_add_test(tests, test_watch_habits);
   tcase_add_test(tests, test_missing_and_optional);
   tcase_add_test(tests, test_owners);
   tcase_add_test(tests, test_foreign_owner);

@@ -13,7 +13,7 @@ static void lex(Lexed *lexed, const char *text) {
   lexed->arena = arena_new(0);
   lexed->diagnostics = diagnostics_new();
   SourceText *source = ARENA_NEW(lexed->arena, SourceText);
-  *source = (SourceText){"t", slice_from(text)};
+  *source = (SourceText){.name = "t", .text = slice_from(text)};
   lexer_init(&lexed->lexer, lexed->arena, source, lexed->diagnostics);
 }
 
