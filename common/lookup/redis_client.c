@@ -367,6 +367,48 @@ static const PeerUser peer_user = {connected, received, lost};
 
 /* ---- the backend ---- */
 
+static void free_handle(uv_handle_t *handle) {
+  g_free(handle);
+}
+
+static void take_down(RedisClient *client) {
+  GQueue failed = G_QUEUE_INIT;
+  if (!client->peer) {
+    return;
+  }
+  g_clear_pointer(&client->peer, peer_free);
+  forget_connection(client);
+  uv_close((uv_handle_t *)client->timer, free_handle);
+  client->timer = NULL;
+  move_all(&client->asked, &failed);
+  move_all(&client->waiting, &failed);
+  fail_each(&failed, closed_reason);
+}
+
+static Scheduler *take_scheduler(RedisClient *client) {
+  (void)pthread_mutex_lock(&client->lock);
+  client->closed = true;
+  Scheduler *scheduler = g_steal_pointer(&client->scheduler);
+  (void)pthread_mutex_unlock(&client->lock);
+  return scheduler;
+}
+
+/* The scheduler stops in front of the table. */
+static void leave_with_scheduler(void *self) {
+  if (take_scheduler(self)) {
+    take_down(self);
+  }
+}
+
+/* The table is closed. */
+static void leave_scheduler(void *self) {
+  Scheduler *scheduler = take_scheduler(self);
+  if (scheduler) {
+    scheduler_detach(scheduler, self);
+    take_down(self);
+  }
+}
+
 static bool enter(RedisClient *client, Question *question) {
   (void)pthread_mutex_lock(&client->lock);
   bool closed = client->closed;
@@ -381,6 +423,7 @@ static bool enter(RedisClient *client, Question *question) {
     client->timer = g_new0(uv_timer_t, 1);
     (void)uv_timer_init(loop, client->timer);
     client->timer->data = client;
+    scheduler_attach(client->scheduler, leave_with_scheduler, client);
   }
   return !closed;
 }
@@ -430,32 +473,13 @@ void redis_client_set_password(RedisClient *client, const char *password) {
   (void)pthread_mutex_unlock(&client->lock);
 }
 
-static void free_handle(uv_handle_t *handle) {
-  g_free(handle);
-}
-
-static void take_down(void *data) {
-  RedisClient *client = data;
-  GQueue failed = G_QUEUE_INIT;
-  if (!client->peer) {
-    return;
-  }
-  g_clear_pointer(&client->peer, peer_free);
-  forget_connection(client);
-  uv_close((uv_handle_t *)client->timer, free_handle);
-  client->timer = NULL;
-  move_all(&client->asked, &failed);
-  move_all(&client->waiting, &failed);
-  fail_each(&failed, closed_reason);
-}
-
 void redis_client_close(RedisClient *client) {
   (void)pthread_mutex_lock(&client->lock);
   client->closed = true;
   Scheduler *scheduler = client->scheduler;
   (void)pthread_mutex_unlock(&client->lock);
   if (scheduler) {
-    scheduler_run_on_thread(scheduler, take_down, client);
+    scheduler_run_on_thread(scheduler, leave_scheduler, client);
   }
   client_drop(client);
 }
