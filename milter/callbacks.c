@@ -244,10 +244,9 @@ static sfsistat on_end_of_headers(SMFICTX *context) {
 }
 
 static sfsistat on_body(SMFICTX *context, unsigned char *data, size_t length) {
-  return on_event(context, &(MilterEvent){.kind = MILTER_BODY,
-                                          .macro = macro_value,
-                                          .macro_data = context,
-                                          .body = slice_make((const char *)data, length)});
+  return on_event(
+      context,
+      &(MilterEvent){.kind = MILTER_BODY, .macro = macro_value, .macro_data = context, .body = slice_make((const char *)data, length)});
 }
 
 static sfsistat on_end_of_message(SMFICTX *context) {
@@ -260,15 +259,18 @@ static sfsistat on_abort(SMFICTX *context) {
 }
 
 static sfsistat on_close(SMFICTX *context) {
-  (void)on_event(context, &(MilterEvent){.kind = MILTER_CLOSE, .macro = macro_value, .macro_data = context});
-  if (filter_enter(the_filter)) {
-    Conversation *conversation = smfi_getpriv(context);
-    (void)smfi_setpriv(context, NULL);
-    if (conversation != NULL) {
-      conversation_free(conversation);
-    }
-    filter_leave(the_filter);
+  if (!filter_enter(the_filter)) {
+    return SMFIS_CONTINUE;
   }
+  Conversation *conversation = smfi_getpriv(context);
+  if (conversation != NULL) {
+    if (conversation->session != NULL) {
+      (void)feed(context, conversation, &(MilterEvent){.kind = MILTER_CLOSE, .macro = macro_value, .macro_data = context});
+    }
+    (void)smfi_setpriv(context, NULL);
+    conversation_free(conversation);
+  }
+  filter_leave(the_filter);
   return SMFIS_CONTINUE;
 }
 
