@@ -30,9 +30,9 @@ static MessageNeeds message_needs(const PhaseProgram *program) {
 /* What the rules read at the end may be another text than behind the header: the time, a macro that comes late. */
 static bool is_known_early(const MilterPlan *plan) {
   const EventPlan *end = &plan->events[MILTER_EOM];
-  for (size_t i = 0; i < end->count; i++) {
+  for (size_t i = 0; i < end->read_count; i++) {
     const MacroFact *row = &end->facts[i];
-    if (!row->only_logged && row->macros[0] != NULL && row->fact != FACT_MESSAGE_SIZE) {
+    if (row->macros[0] != NULL && row->fact != FACT_MESSAGE_SIZE) {
       return false;
     }
   }

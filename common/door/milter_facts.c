@@ -77,18 +77,22 @@ static const char *const *fact_macros(Arena *arena, Fact fact) {
   return macros;
 }
 
-static EventPlan event_plan(const MilterPlan *plan, MilterEventKind event) {
-  MacroFact *facts = ARENA_NEW_ARRAY(plan->arena, MacroFact, FACT_COUNT);
-  size_t count = 0;
+/* Appends the facts that macros tell at the event: those that rules read, or the others. */
+static size_t add_facts(const MilterPlan *plan, MilterEventKind event, bool read, MacroFact *facts, size_t count) {
   for (Fact fact = 0; fact < FACT_COUNT; fact++) {
-    if (plan->needed[fact] && (milter_fact_events(fact) & MILTER_EVENT_BIT(event)) != 0 && !is_argument(fact)) {
+    if (plan->needed[fact] && plan->read[fact] == read && (milter_fact_events(fact) & MILTER_EVENT_BIT(event)) != 0 && !is_argument(fact)) {
       facts[count++] = (MacroFact){.fact = fact,
-                                   .only_logged = !plan->read[fact],
                                    .of_message = event == MILTER_MAIL && fact_info(fact)->scope == SCOPE_SESSION,
                                    .macros = fact_macros(plan->arena, fact)};
     }
   }
-  return (EventPlan){facts, count};
+  return count;
+}
+
+static EventPlan event_plan(const MilterPlan *plan, MilterEventKind event) {
+  MacroFact *facts = ARENA_NEW_ARRAY(plan->arena, MacroFact, FACT_COUNT);
+  size_t read_count = add_facts(plan, event, true, facts, 0);
+  return (EventPlan){facts, read_count, add_facts(plan, event, false, facts, read_count)};
 }
 
 void milter_facts_plan(MilterPlan *plan) {
@@ -245,13 +249,9 @@ static void set_macro_fact(Session *facts, const MilterPlan *plan, const MilterE
   (void)session_set(facts, fact, value);
 }
 
-static void take_macros(Session *facts, const MilterPlan *plan, const MilterEvent *event, bool logged) {
-  const EventPlan *due = &plan->events[event->kind];
-  for (size_t i = 0; i < due->count; i++) {
-    const MacroFact *row = &due->facts[i];
-    if (row->only_logged != logged) {
-      continue;
-    }
+static void take_macros(Session *facts, const MilterPlan *plan, const MilterEvent *event, const MacroFact *rows, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const MacroFact *row = &rows[i];
     const char *value = first_value(event, row->macros);
     if (value) {
       set_macro_fact(facts, plan, event, row->fact, slice_from(value));
@@ -263,11 +263,13 @@ static void take_macros(Session *facts, const MilterPlan *plan, const MilterEven
 
 void milter_facts_take(Session *facts, const MilterPlan *plan, const MilterEvent *event) {
   take_arguments(facts, plan, event);
-  take_macros(facts, plan, event, false);
+  const EventPlan *due = &plan->events[event->kind];
+  take_macros(facts, plan, event, due->facts, due->read_count);
 }
 
 void milter_facts_take_logged(Session *facts, const MilterPlan *plan, const MilterEvent *event) {
-  take_macros(facts, plan, event, true);
+  const EventPlan *due = &plan->events[event->kind];
+  take_macros(facts, plan, event, due->facts + due->read_count, due->count - due->read_count);
 }
 
 void milter_facts_start(Session *facts, const MilterOptions *options) {

@@ -12,15 +12,14 @@ typedef uint16_t MilterEventSet;
 /* A fact that macros tell at one event. */
 typedef struct MacroFact {
   Fact fact;
-  bool only_logged;          /* no rule reads it: taken when there is something to log */
   bool of_message;           /* no macro has a value: there is none now, whatever it was for the message before */
   const char *const *macros; /* NULL-terminated; the first that has a value counts */
 } MacroFact;
 
 /* What is to be taken at one event, beside its arguments. */
 typedef struct EventPlan {
-  const MacroFact *facts;
-  size_t count;
+  const MacroFact *facts; /* those that rules read, then those that only the log does: taken when there is something to log */
+  size_t read_count, count;
 } EventPlan;
 
 struct MilterPlan {
@@ -36,12 +35,12 @@ struct MilterPlan {
   EventPlan events[MILTER_EVENT_COUNT];
   const char *const *address_macros; /* where connect and MAIL have no argument */
   const char *const *sender_macros;
-  EffectSet effects;                 /* that our rules may have on a message */
-  bool keeps_mailboxes;              /* ... of which some speak of those that the client named */
-  const HeaderCount *headers;        /* names whose headers are counted; counts of 0 */
+  EffectSet effects;          /* that our rules may have on a message */
+  bool keeps_mailboxes;       /* ... of which some speak of those that the client named */
+  const HeaderCount *headers; /* names whose headers are counted; counts of 0 */
   size_t header_count;
-  MessageNeeds message;              /* that our rules read of a message's content */
-  bool judges_early;                 /* rules at its end may come to a verdict without its body, and that of a large one is asked for first */
+  MessageNeeds message; /* that our rules read of a message's content */
+  bool judges_early;    /* rules at its end may come to a verdict without its body, and that of a large one is asked for first */
   MilterNeeds needs;
 };
 

@@ -36,7 +36,8 @@ struct MilterSession {
   MilterPlan *plan, *offered;
   Session *facts;
   Variables *variables;
-  bool is_new; /* no event yet: there is nothing to forget */
+  bool is_new;         /* no event yet: there is nothing to forget */
+  bool message_is_new; /* nothing of a message yet: neither */
 
   Standing connect, helo; /* held refusals */
   Standing ended;         /* disconnect: whatever comes is answered with it */
@@ -102,6 +103,10 @@ static void forget_recipients(MilterSession *session) {
 }
 
 static void begin_message(MilterSession *session) {
+  if (session->message_is_new) {
+    return;
+  }
+  session->message_is_new = true;
   milter_content_reset(&session->content);
   session_reset_message(session->facts);
   variables_reset_message(session->variables);
@@ -145,7 +150,7 @@ MilterSession *milter_session_new(MilterPlan *plan) {
   session->arena = arena_new(EVENT_ARENA_SIZE);
   session->match_space = match_space_new();
   milter_facts_start(session->facts, &plan->options);
-  session->is_new = true;
+  session->is_new = session->message_is_new = true;
   return session;
 }
 
@@ -278,6 +283,9 @@ static void answer_effects_only(MilterSession *session, const Verdict *verdict) 
 }
 
 static void keep_effects(MilterSession *session, const Verdict *verdict) {
+  if (verdict->effect_count == 0) {
+    return; /* as nearly always */
+  }
   session->has_too_much |= !milter_keep_effects(session->effects, session_message_arena(session->facts), verdict);
 }
 
@@ -765,10 +773,20 @@ static EvaluationState take_event(MilterSession *session, const MilterEvent *eve
   g_assert_not_reached();
 }
 
+/* Rules of any phase may set variables of the message; all else of it comes with what belongs to it. */
+static bool leaves_message_new(const MilterSession *session, MilterEventKind kind) {
+  const PhaseProgram *phases = session->plan->ruleset->phases;
+  return (kind == MILTER_CONNECT && !phases[PHASE_CONNECT].sets_variables) || (kind == MILTER_HELO && !phases[PHASE_HELO].sets_variables) ||
+         kind == MILTER_ABORT || kind == MILTER_CLOSE;
+}
+
 EvaluationState milter_session_event(MilterSession *session, const MilterEvent *event) {
   forget_event(session);
-  session_reset_recipient(session->facts);
+  if (!session->message_is_new) {
+    session_reset_recipient(session->facts);
+  }
   EvaluationState state = take_event(session, event);
   session->is_new = false;
+  session->message_is_new = session->message_is_new && leaves_message_new(session, event->kind);
   return state;
 }
