@@ -264,18 +264,19 @@ static void tell_fault(Checker *checker, SourceSpan span, const char *message, c
     diagnostic_expected(diagnostics, told, "%s", expected);
 }
 
-/* The lines that the table leaves out, at their places in its file. */
+/* The lines that the table leaves out, at their places in its file: texts that live as long as the diagnostics that point into them. */
 static void tell_faults(Checker *checker, const Declaration *declaration, const ResourceUse *use) {
   const ResourceKind *kind = use->resource->kind;
   if (!kind->faults)
     return;
+  Arena *arena = checker->program->tree->arena;
   ResourceVersion *version = resource_pin(use->resource);
   const ResourceFaults *faults = kind->faults(version);
   for (size_t i = 0; i < faults->told_count; i++) {
     const ResourceFault *fault = &faults->told[i];
-    SourceText *source = ARENA_NEW(checker->arena, SourceText);
-    source->name = slice_to_string(checker->arena, slice_from(fault->source.name));
-    source->text = slice_copy(checker->arena, fault->source.text);
+    SourceText *source = ARENA_NEW(arena, SourceText);
+    source->name = slice_to_string(arena, slice_from(fault->source.name));
+    source->text = slice_copy(arena, fault->source.text);
     source->lines_before = fault->source.lines_before;
     tell_fault(checker, (SourceSpan){source, (uint32_t)fault->offset, (uint32_t)fault->length}, fault->message, fault->expected);
   }
