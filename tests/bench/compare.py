@@ -9,6 +9,7 @@ import shutil
 import socket
 import statistics
 import threading
+import time
 
 from measuring import Null, ask, cpu_seconds, head, instructions, measure, read, request, resident_kib, row  # first: it says where the other folders are
 from daemons import MILTER, POLICYD, Daemon, Folder, program
