@@ -43,8 +43,8 @@ Peer *peer_new(uv_loop_t *loop, const PeerAddress *address, const PeerUser *user
 /* Closes the connection without telling. Takes NULL. */
 void peer_free(Peer *peer);
 /*
- * Connects, where there is no connection and none is under way. True: connected(), or lost(), is called later, or the connection is there. False: it is left alone for now; *reason
- * (the peer's, until the next call) is that of the last loss.
+ * Connects, where there is no connection and none is under way. True: connected(), or lost(), is called later, or the connection is there. False: the server rests after a loss, and
+ * *reason (the peer's, until the next call) is why it was lost.
  */
 bool peer_connect(Peer *peer, const char **reason);
 /* While connected. Takes a reference to `bytes`. */
