@@ -70,9 +70,9 @@ static json_t *cost_json(const Ruleset *ruleset) {
       continue;
     }
     (void)json_array_append_new(
-        phases, json_pack("{s:s, s:i, s:b, s:i, s:i, s:i, s:i, s:i, s:o}", "phase", phase_name(phase), "statements", (int)cost.statements,
+        phases, json_pack("{s:s, s:i, s:b, s:i, s:i, s:i, s:i, s:i, s:i, s:o}", "phase", phase_name(phase), "statements", (int)cost.statements,
                           "indexed", ruleset->phases[phase].index != NULL, "facts", (int)cost.facts, "keys", (int)cost.keys, "networks",
-                          (int)cost.networks, "texts", (int)cost.literals, "always", (int)cost.always, "always_read", walked));
+                          (int)cost.networks, "texts", (int)cost.literals, "regexes", (int)cost.regexes, "always", (int)cost.always, "always_read", walked));
   }
   return phases;
 }
@@ -97,8 +97,8 @@ static void print_cost(const Ruleset *ruleset) {
     }
     (void)printf(
         "  %s: %zu rules and blocks, of which an evaluation reads those that an index of %zu facts finds "
-        "(%zu keys, %zu networks, %zu texts of regexes), and always %zu:\n",
-        phase_name(phase), cost.statements, cost.facts, cost.keys, cost.networks, cost.literals, cost.always);
+        "(%zu keys, %zu networks, %zu texts of regexes, %zu regexes without such a text), and always %zu:\n",
+        phase_name(phase), cost.statements, cost.facts, cost.keys, cost.networks, cost.literals, cost.regexes, cost.always);
     CostPhase at = {ruleset, phase, NULL};
     (void)index_cost(ruleset, phase, print_reason, &at);
   }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/cli/command.h"
+#include "common/rules/regex_set.h"
 
 static int unknown_command(const char *name) {
   const char *nearest = command_nearest(name);
@@ -22,7 +23,8 @@ static int run_command(int argc, char **argv) {
     return EXIT_USAGE;
   }
   if (strcmp(argv[1], "--version") == 0) {
-    (void)printf("mailreeve %s\n", PACKAGE_VERSION);
+    const char *libhs = regex_set_engine();
+    (void)printf("mailreeve %s (%s%s)\n", PACKAGE_VERSION, libhs ? "with libhs " : "without libhs", libhs ? libhs : "");
     return EXIT_GOOD;
   }
   const char *name = strcmp(argv[1], "--help") == 0 ? "help" : argv[1];

@@ -17,6 +17,7 @@
 #include "common/rules/index_key.h"
 #include "common/rules/literal_matcher.h"
 #include "common/rules/network_tree.h"
+#include "common/rules/regex_set.h"
 
 enum { CHAIN_MAX = 16, COUNTED_MAX = 64, NO_GROUP = UINT32_MAX };
 
@@ -26,6 +27,7 @@ typedef struct Field {
   const KeyTable *keys; /* each NULL where there is none */
   const NetworkTree *networks;
   const LiteralMatcher *literals;
+  RegexSet *regexes;
   unsigned kinds;         /* of keys: bits 1 << KeyKind */
   size_t longest_suffix;  /* bytes */
   const uint32_t *groups; /* all: candidates when the value is open or unknown */
@@ -51,6 +53,7 @@ typedef struct FieldBuilder {
   GArray *keys;     /* KeyEntry */
   GArray *networks; /* NetworkEntry */
   GArray *literals; /* LiteralEntry */
+  GArray *regexes;  /* RegexSetEntry */
   GArray *groups;   /* uint32_t */
   unsigned kinds;
   size_t longest_suffix;
@@ -77,6 +80,7 @@ typedef struct Builder {
   GHashTable *groups;  /* Expression* -> group + 1 */
   GArray *members, *always;
   uint32_t group_count;
+  bool sure;                                                                 /* libhs is asked about each regex that it is to take */
   void (*visit)(const Statement *statement, const char *reason, void *data); /* of what has no tests; NULL: nobody */
   void *visit_data;
 } Builder;
@@ -93,6 +97,7 @@ static FieldBuilder *field_of(Builder *builder, const Expression *expression) {
   field->keys = g_array_new(FALSE, FALSE, sizeof(KeyEntry));
   field->networks = g_array_new(FALSE, FALSE, sizeof(NetworkEntry));
   field->literals = g_array_new(FALSE, FALSE, sizeof(LiteralEntry));
+  field->regexes = g_array_new(FALSE, FALSE, sizeof(RegexSetEntry));
   field->groups = g_array_new(FALSE, FALSE, sizeof(uint32_t));
   g_hash_table_insert(builder->field_by_name, slice_to_string(builder->scratch, slice_from(name)), field);
   g_ptr_array_add(builder->fields, field);
@@ -103,6 +108,7 @@ static void field_free(FieldBuilder *field) {
   g_array_unref(field->keys);
   g_array_unref(field->networks);
   g_array_unref(field->literals);
+  g_array_unref(field->regexes);
   g_array_unref(field->groups);
 }
 
@@ -125,14 +131,6 @@ static void add_network(FieldBuilder *field, const IpNetwork *network, uint32_t 
   g_array_append_val(field->networks, entry);
 }
 
-static uint64_t hash_address(Slice localpart, Slice domain) {
-  return index_hash_pair(index_hash_text(KEY_USER, localpart), index_hash_text(KEY_DOMAIN, domain));
-}
-
-static double number_of(const Value *value) {
-  return value->type == TYPE_DECIMAL ? value->as.decimal : (double)value->as.number;
-}
-
 static void add_value(FieldBuilder *field, const Value *value, uint32_t group) {
   switch (value->type) {
     case TYPE_STRING:
@@ -141,7 +139,7 @@ static void add_value(FieldBuilder *field, const Value *value, uint32_t group) {
       add_text(field, KEY_TEXT, value->as.text, group);
       return;
     case TYPE_ADDRESS:
-      add_key(field, KEY_ADDRESS, hash_address(value->as.address->localpart, value->as.address->domain), group);
+      add_key(field, KEY_ADDRESS, index_hash_address(value->as.address->localpart, value->as.address->domain), group);
       return;
     case TYPE_IP: {
       IpNetwork host = ip_network_of(&value->as.ip, 128);
@@ -157,7 +155,7 @@ static void add_value(FieldBuilder *field, const Value *value, uint32_t group) {
     case TYPE_DURATION:
     case TYPE_TIME:
     case TYPE_DATE:
-      add_key(field, KEY_NUMBER, index_hash_number(number_of(value)), group);
+      add_key(field, KEY_NUMBER, index_hash_number(access_number(value)), group);
       return;
     case TYPE_BOOL:
     case TYPE_LIST:
@@ -173,7 +171,7 @@ static void add_value(FieldBuilder *field, const Value *value, uint32_t group) {
 static void add_address_entry(FieldBuilder *field, Slice key, uint32_t group) {
   ptrdiff_t at = slice_find_last(key, '@');
   if (slice_equal(key, SLICE_LITERAL("<>")))
-    add_key(field, KEY_ADDRESS, hash_address(SLICE_EMPTY, SLICE_EMPTY), group);
+    add_key(field, KEY_ADDRESS, index_hash_address(SLICE_EMPTY, SLICE_EMPTY), group);
   else if (at < 0 && key.length > 0 && key.data[0] == '.')
     add_text(field, KEY_SUFFIX, slice_from_offset(key, 1), group);
   else if (at <= 0)
@@ -181,7 +179,7 @@ static void add_address_entry(FieldBuilder *field, Slice key, uint32_t group) {
   else if ((size_t)at + 1 == key.length)
     add_text(field, KEY_USER, slice_make(key.data, (size_t)at), group);
   else
-    add_key(field, KEY_ADDRESS, hash_address(slice_make(key.data, (size_t)at), slice_from_offset(key, (size_t)at + 1)), group);
+    add_key(field, KEY_ADDRESS, index_hash_address(slice_make(key.data, (size_t)at), slice_from_offset(key, (size_t)at + 1)), group);
 }
 
 typedef struct SetVisit {
@@ -264,66 +262,12 @@ static void add_access(Builder *builder, const Access *access, uint32_t group) {
         g_array_append_val(field->literals, entry);
       }
       return;
+    case ACCESS_REGEX: {
+      RegexSetEntry entry = {access->regex, group};
+      g_array_append_val(field->regexes, entry);
+      return;
+    }
   }
-}
-
-/* ---- which part of a condition ---- */
-
-static uint64_t hash_of_network(const IpNetwork *network) {
-  return index_hash_text(KEY_TEXT, slice_make((const char *)network->address.bytes, sizeof network->address.bytes)) + network->prefix;
-}
-
-static uint64_t hash_of_value(const Value *value) {
-  switch (value->type) {
-    case TYPE_STRING:
-    case TYPE_DOMAIN:
-    case TYPE_ENUM:
-      return index_hash_text(KEY_TEXT, value->as.text);
-    case TYPE_ADDRESS:
-      return hash_address(value->as.address->localpart, value->as.address->domain);
-    case TYPE_IP:
-      return index_hash_text(KEY_TEXT, slice_make((const char *)value->as.ip.bytes, sizeof value->as.ip.bytes));
-    case TYPE_NET:
-      return hash_of_network(&value->as.net);
-    case TYPE_INT:
-    case TYPE_DECIMAL:
-    case TYPE_SIZE:
-    case TYPE_DURATION:
-    case TYPE_TIME:
-    case TYPE_DATE:
-      return index_hash_number(number_of(value));
-    case TYPE_BOOL:
-    case TYPE_LIST:
-    case TYPE_ACTION:
-    case TYPE_RECORD:
-    case TYPE_COUNT:
-      break;
-  }
-  return 0;
-}
-
-/* The same number for tests that say the same. */
-static uint64_t test_hash(const Access *access) {
-  char name[ACCESS_NAME_MAX];
-  (void)access_field_name(access->field, name);
-  uint64_t what = 0;
-  switch (access->kind) {
-    case ACCESS_EQUAL:
-    case ACCESS_UNDER:
-      what = hash_of_value(access->value) + (uint64_t)access->kind;
-      break;
-    case ACCESS_SET:
-      what = (uint64_t)(uintptr_t)access->keyset;
-      break;
-    case ACCESS_NETWORK:
-      what = hash_of_network(access->network);
-      break;
-    case ACCESS_LITERALS:
-      for (size_t i = 0; i < access->literals->count; i++)
-        what = index_hash_pair(what, index_hash_text(KEY_TEXT, access->literals->items[i]));
-      break;
-  }
-  return index_hash_pair(index_hash_text(KEY_TEXT, slice_from(name)), what);
 }
 
 /* First pass: how many statements test the same. */
@@ -337,7 +281,7 @@ static void count_tests(Builder *builder, const Expression *expression, unsigned
     count_tests(builder, expression->left, budget);
     count_tests(builder, expression->right, budget);
   } else if (access_read(expression, &access, &reason)) {
-    gpointer key = GSIZE_TO_POINTER(test_hash(&access));
+    gpointer key = GSIZE_TO_POINTER(access_hash(&access));
     gsize count = GPOINTER_TO_SIZE(g_hash_table_lookup(builder->loads, key));
     g_hash_table_insert(builder->loads, key, GSIZE_TO_POINTER(count + 1));
   }
@@ -373,8 +317,12 @@ static Choice choose_comparison(Builder *builder, const Expression *expression) 
   Choice choice = {NULL, 0, NULL};
   if (!access_read(expression, &access, &choice.reason))
     return choice;
+  if (access.kind == ACCESS_REGEX && builder->sure && (choice.reason = regex_set_refusal(access.regex, true)) != NULL)
+    return choice;
   choice.part = expression;
-  choice.load = MAX(GPOINTER_TO_SIZE(g_hash_table_lookup(builder->loads, GSIZE_TO_POINTER(test_hash(&access)))), (gsize)1);
+  choice.load = MAX(GPOINTER_TO_SIZE(g_hash_table_lookup(builder->loads, GSIZE_TO_POINTER(access_hash(&access)))), (gsize)1);
+  if (access.kind == ACCESS_REGEX) /* there is little room for them, and until they are compiled they say nothing */
+    choice.load += REGEX_SET_MAX;
   return choice;
 }
 
@@ -425,6 +373,23 @@ static Choice choose_statement(Builder *builder, const Statement *statement) {
   return choose(builder, statement->condition);
 }
 
+/* The regexes of a part for sets; *room: how many more the fullest of these takes. */
+static size_t count_regexes(Builder *builder, const Expression *part, size_t *room) {
+  Access access;
+  const char *reason = NULL;
+  if (part->kind == EXPRESSION_OR)
+    return count_regexes(builder, choose(builder, part->left).part, room) + count_regexes(builder, choose(builder, part->right).part, room);
+  if (!access_read(part, &access, &reason) || access.kind != ACCESS_REGEX)
+    return 0;
+  *room = MIN(*room, REGEX_SET_MAX - field_of(builder, access.field)->regexes->len);
+  return 1;
+}
+
+static bool has_room(Builder *builder, const Expression *part) {
+  size_t room = REGEX_SET_MAX;
+  return g_hash_table_contains(builder->groups, part) || count_regexes(builder, part, &room) <= room;
+}
+
 /* The parts of a statement and, for an `else` branch, of the branches before it; 0 and a reason when it has no tests. */
 static size_t statement_parts(Builder *builder, uint32_t index, const Expression *parts[CHAIN_MAX], const char **reason) {
   size_t count = 0;
@@ -433,6 +398,10 @@ static size_t statement_parts(Builder *builder, uint32_t index, const Expression
     *reason = choice.part == NULL ? choice.reason : "too many branches stand before this one";
     if (choice.part == NULL || count == CHAIN_MAX)
       return 0;
+    if (!has_room(builder, choice.part)) {
+      *reason = "there are as many regexes without a text that must be there as an index takes of one fact";
+      return 0;
+    }
     parts[count++] = choice.part;
   }
   return count;
@@ -512,6 +481,8 @@ static bool finish_field(Arena *arena, const FieldBuilder *from, Field *field) {
     field->networks = network_tree_new(arena, (NetworkEntry *)(void *)from->networks->data, from->networks->len);
   if (from->literals->len > 0)
     field->literals = literal_matcher_new(arena, (const LiteralEntry *)(const void *)from->literals->data, from->literals->len);
+  if (from->regexes->len > 0)
+    field->regexes = regex_set_new(arena, (const RegexSetEntry *)(const void *)from->regexes->data, from->regexes->len);
   return from->literals->len == 0 || field->literals != NULL;
 }
 
@@ -559,6 +530,17 @@ void program_index(Program *program, size_t least) {
       program->phases[phase].index = build(program->arena, &program->phases[phase]);
 }
 
+size_t program_index_prepare(const Program *program) {
+  size_t regexes = 0;
+  for (Phase phase = 0; phase < PHASE_COUNT; phase++) {
+    const PhaseIndex *index = program->phases[phase].index;
+    for (size_t i = 0; index != NULL && i < index->field_count; i++)
+      if (index->fields[i].regexes != NULL)
+        regexes += regex_set_prepare(index->fields[i].regexes);
+  }
+  return regexes;
+}
+
 IndexCost index_cost(const Program *program, Phase phase, void (*visit)(const Statement *statement, const char *reason, void *data),
                      void *data) {
   const PhaseProgram *phase_program = &program->phases[phase];
@@ -566,6 +548,7 @@ IndexCost index_cost(const Program *program, Phase phase, void (*visit)(const St
   builder_init(&builder, phase_program);
   builder.visit = visit;
   builder.visit_data = data;
+  builder.sure = true;
   g_autofree uint8_t *walked = g_new0(uint8_t, phase_program->count / 8 + 1);
   add_statements(&builder, walked);
   IndexCost cost = {.statements = phase_program->count, .always = builder.always->len, .facts = builder.fields->len};
@@ -574,6 +557,7 @@ IndexCost index_cost(const Program *program, Phase phase, void (*visit)(const St
     cost.keys += field->keys->len;
     cost.networks += field->networks->len;
     cost.literals += field->literals->len;
+    cost.regexes += field->regexes->len;
   }
   builder_clear(&builder);
   return cost;
@@ -666,11 +650,15 @@ static void find_value(const Field *field, const Value *value, IndexCursor *curs
       find_suffixes(field, value->as.text, cursor);
       if (field->literals != NULL)
         literal_matcher_scan(field->literals, value->as.text, hit, cursor);
+      if (field->regexes != NULL)
+        regex_set_scan(field->regexes, value->as.text, hit, cursor);
       return;
     case TYPE_ADDRESS:
       find_address(field, value->as.address, cursor);
       if (field->literals != NULL)
         literal_matcher_scan(field->literals, value->as.address->text, hit, cursor);
+      if (field->regexes != NULL)
+        regex_set_scan(field->regexes, value->as.address->text, hit, cursor);
       return;
     case TYPE_IP:
       if (field->networks != NULL)
@@ -683,7 +671,7 @@ static void find_value(const Field *field, const Value *value, IndexCursor *curs
     case TYPE_TIME:
     case TYPE_DATE:
       if (field->keys != NULL)
-        key_table_find(field->keys, index_hash_number(number_of(value)), hit, cursor);
+        key_table_find(field->keys, index_hash_number(access_number(value)), hit, cursor);
       return;
     case TYPE_LIST:
       for (size_t i = 0; i < value->as.list->count; i++)

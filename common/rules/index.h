@@ -2,7 +2,7 @@
  * index.h: which statements of a phase may be anything but false, found without reading the others.
  *
  * When rules are compiled, each statement whose condition allows it gets access tests: comparisons of one fact, or of what a pure function makes of it, with
- * literals, sets, inline tables, networks, domains, or a text that its regex cannot match without. If none of them is true, the condition is false: not
+ * literals, sets, inline tables, networks, domains, a text that its regex cannot match without, or a regex that libhs looks for. If none of them is true, the condition is false: not
  * unknown, not open, and nothing that fails on the way is missed. Per fact there is a hash table, a tree of networks and a matcher of literals; a run asks each
  * of them once and merges what they say with the statements that have no tests, in file order.
  *
@@ -18,6 +18,12 @@ enum { INDEX_STATEMENTS_MIN = 17, INDEX_BLOCK_WALKED = 16 };
 
 /* Gives an index to each phase with at least `least` statements where one helps. Once, before the program is shared. */
 void program_index(Program *program, size_t least);
+
+/*
+ * Regexes without a literal are told apart by sets (regex_set.h) that are compiled in the background when they are used; this waits for all of them. The number of
+ * sets that are ready. For tests and measuring; one thread at a time, before the program is shared.
+ */
+size_t program_index_prepare(const Program *program);
 
 enum { INDEX_CANDIDATES_FIRST = 32 };
 
@@ -45,6 +51,7 @@ typedef struct IndexCost {
   size_t always; /* read at each evaluation: they have no access tests */
   size_t facts;  /* each is looked up once an evaluation */
   size_t keys, networks, literals;
+  size_t regexes; /* without a literal, that sets take */
 } IndexCost;
 
 /* Statements that cannot be indexed are visited in file order, with the reason (static text). All phases, also those too small for an index. */

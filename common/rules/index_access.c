@@ -5,6 +5,9 @@
 
 #include <stdio.h>
 
+#include "common/rules/index_key.h"
+#include "common/rules/regex_set.h"
+
 /* Values of one sort are compared in one way, and have one kind of keys. */
 typedef enum Sort { SORT_NONE, SORT_TEXT, SORT_ADDRESS, SORT_IP, SORT_NUMBER } Sort;
 
@@ -176,11 +179,21 @@ static bool read_match(const Expression *expression, Access *access, const char 
   Sort sort = sort_of(field_type(expression->left));
   if (!is_field(expression->left, reason))
     return false;
-  if (expression->as.regex->literals == NULL || (sort != SORT_TEXT && sort != SORT_ADDRESS)) {
-    *reason = "the regex has no text of two characters or more that must be there";
+  if (sort != SORT_TEXT && sort != SORT_ADDRESS) {
+    *reason = "values of this type have no index";
     return false;
   }
-  *access = (Access){.kind = ACCESS_LITERALS, .field = expression->left, .literals = expression->as.regex->literals};
+  const Regex *regex = expression->as.regex;
+  if (regex->literals != NULL) {
+    *access = (Access){.kind = ACCESS_LITERALS, .field = expression->left, .literals = regex->literals};
+    return true;
+  }
+  const char *refusal = regex_set_refusal(regex, false);
+  if (refusal != NULL) {
+    *reason = refusal;
+    return false;
+  }
+  *access = (Access){.kind = ACCESS_REGEX, .field = expression->left, .regex = regex};
   return true;
 }
 
@@ -271,4 +284,71 @@ bool access_is_silent(const Expression *expression) {
       break;
   }
   return false;
+}
+
+/* ---- what is tested, as a number ---- */
+
+double access_number(const Value *value) {
+  return value->type == TYPE_DECIMAL ? value->as.decimal : (double)value->as.number;
+}
+
+/* ---- which part of a condition ---- */
+
+static uint64_t hash_of_network(const IpNetwork *network) {
+  return index_hash_text(KEY_TEXT, slice_make((const char *)network->address.bytes, sizeof network->address.bytes)) + network->prefix;
+}
+
+static uint64_t hash_of_value(const Value *value) {
+  switch (value->type) {
+    case TYPE_STRING:
+    case TYPE_DOMAIN:
+    case TYPE_ENUM:
+      return index_hash_text(KEY_TEXT, value->as.text);
+    case TYPE_ADDRESS:
+      return index_hash_address(value->as.address->localpart, value->as.address->domain);
+    case TYPE_IP:
+      return index_hash_text(KEY_TEXT, slice_make((const char *)value->as.ip.bytes, sizeof value->as.ip.bytes));
+    case TYPE_NET:
+      return hash_of_network(&value->as.net);
+    case TYPE_INT:
+    case TYPE_DECIMAL:
+    case TYPE_SIZE:
+    case TYPE_DURATION:
+    case TYPE_TIME:
+    case TYPE_DATE:
+      return index_hash_number(access_number(value));
+    case TYPE_BOOL:
+    case TYPE_LIST:
+    case TYPE_ACTION:
+    case TYPE_RECORD:
+    case TYPE_COUNT:
+      break;
+  }
+  return 0;
+}
+
+uint64_t access_hash(const Access *access) {
+  char name[ACCESS_NAME_MAX];
+  (void)access_field_name(access->field, name);
+  uint64_t what = 0;
+  switch (access->kind) {
+    case ACCESS_EQUAL:
+    case ACCESS_UNDER:
+      what = hash_of_value(access->value) + (uint64_t)access->kind;
+      break;
+    case ACCESS_SET:
+      what = (uint64_t)(uintptr_t)access->keyset;
+      break;
+    case ACCESS_NETWORK:
+      what = hash_of_network(access->network);
+      break;
+    case ACCESS_LITERALS:
+      for (size_t i = 0; i < access->literals->count; i++)
+        what = index_hash_pair(what, index_hash_text(KEY_TEXT, access->literals->items[i]));
+      break;
+    case ACCESS_REGEX:
+      what = index_hash_text(KEY_TEXT, access->regex->pattern) + access->regex->exact_case;
+      break;
+  }
+  return index_hash_pair(index_hash_text(KEY_TEXT, slice_from(name)), what);
 }

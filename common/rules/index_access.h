@@ -6,7 +6,7 @@
 
 #include "common/rules/program.h"
 
-typedef enum AccessKind { ACCESS_EQUAL, ACCESS_SET, ACCESS_NETWORK, ACCESS_UNDER, ACCESS_LITERALS } AccessKind;
+typedef enum AccessKind { ACCESS_EQUAL, ACCESS_SET, ACCESS_NETWORK, ACCESS_UNDER, ACCESS_LITERALS, ACCESS_REGEX } AccessKind;
 
 /* A comparison that an index can answer. */
 typedef struct Access {
@@ -16,10 +16,16 @@ typedef struct Access {
   const Keyset *keyset;    /* SET */
   const IpNetwork *network;
   const Literals *literals;
+  const Regex *regex; /* REGEX: one that a set takes (regex_set.h) */
 } Access;
 
 /* False, and why not (static text), when the expression is no such comparison. */
 bool access_read(const Expression *expression, Access *access, const char **reason);
+
+/* The same number for accesses that say the same. */
+uint64_t access_hash(const Access *access);
+/* Of a value that is a number of any type. */
+double access_number(const Value *value);
 
 /* The text that tells fields apart: equal for equal ones. False when the expression is none. */
 enum { ACCESS_NAME_MAX = 160 };

@@ -63,6 +63,10 @@ uint64_t index_hash_pair(uint64_t localpart, uint64_t domain) {
   return finish(mix(mix((uint64_t)KEY_ADDRESS + 1, localpart), domain));
 }
 
+uint64_t index_hash_address(Slice localpart, Slice domain) {
+  return index_hash_pair(index_hash_text(KEY_USER, localpart), index_hash_text(KEY_DOMAIN, domain));
+}
+
 static int compare_entries(const void *a, const void *b) {
   const KeyEntry *one = a, *two = b;
   if (one->hash != two->hash)

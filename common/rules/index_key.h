@@ -29,6 +29,7 @@ uint64_t index_hash_text(KeyKind kind, Slice text);
 uint64_t index_hash_number(double number);
 /* Of the hashes of an address's two parts. */
 uint64_t index_hash_pair(uint64_t localpart, uint64_t domain);
+uint64_t index_hash_address(Slice localpart, Slice domain);
 
 /* Sorts `entries`; the table lives in the arena. */
 const KeyTable *key_table_new(Arena *arena, KeyEntry *entries, size_t count);

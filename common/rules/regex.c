@@ -3,7 +3,9 @@
  */
 #include "common/rules/regex.h"
 
-enum { HOT_MATCHES = 64 };
+#include "common/rules/regex_plain.h"
+
+enum { HOT_MATCHES = 64, DECIDING_PLACES = 1 << 15 };
 
 static bool has_machine_code(const pcre2_code *code) {
   size_t size = 0;
@@ -32,7 +34,10 @@ Regex *regex_new(Arena *arena, Slice pattern, bool exact_case, bool at_once, cha
   Regex *regex = ARENA_NEW(arena, Regex);
   regex->code = code;
   regex->pattern = slice_copy(arena, pattern);
+  regex->exact_case = exact_case;
   regex->literals = literals_of_pattern(arena, pattern);
+  if (regex->literals == NULL)
+    regex->unusual = regex_plain_refusal(pattern);
   (void)pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &regex->captures);
   (void)pcre2_pattern_info(code, PCRE2_INFO_ALLOPTIONS, &all_options);
   regex->is_utf = (all_options & PCRE2_UTF) != 0;
@@ -66,12 +71,30 @@ static bool is_limit(int code) {
          code == PCRE2_ERROR_JIT_STACKLIMIT;
 }
 
+/*
+ * Past a limit: true when there is no match for sure. A plain regex needs no way back, so PCRE2's other algorithm can follow all ways side by side. With nested
+ * repeats its time grows with the fourth power of the text's length: half a millisecond at REGEX_DECIDED_MAX, half a second at 200.
+ */
+static bool is_out_of_question(const Regex *regex, Slice text) {
+  if (regex->literals != NULL)
+    return !literals_found(regex->literals, text);
+  int *places = regex->unusual == NULL && text.length <= REGEX_DECIDED_MAX ? g_try_new(int, DECIDING_PLACES) : NULL;
+  pcre2_match_data *data = places != NULL ? pcre2_match_data_create(1, NULL) : NULL;
+  int code = PCRE2_ERROR_NOMEMORY;
+  if (data != NULL)
+    code = pcre2_dfa_match(regex->code, (PCRE2_SPTR)(text.length > 0 ? text.data : ""), text.length, 0, PCRE2_DFA_SHORTEST, data, NULL,
+                           places, DECIDING_PLACES);
+  pcre2_match_data_free(data);
+  g_free(places);
+  return code == PCRE2_ERROR_NOMATCH;
+}
+
 int regex_match(const Regex *regex, Slice text, pcre2_match_data *data, pcre2_match_context *context) {
   PCRE2_SPTR bytes = (PCRE2_SPTR)(text.length > 0 ? text.data : "");
   const pcre2_code *hot = regex->runs_directly ? regex->code : regex->is_utf ? NULL : hot_code(regex);
   int code = hot != NULL ? pcre2_jit_match(hot, bytes, text.length, 0, 0, data, context)
                          : pcre2_match(regex->code, bytes, text.length, 0, 0, data, context);
-  if (code < 0 && is_limit(code) && regex->literals != NULL && !literals_found(regex->literals, text))
+  if (code < 0 && is_limit(code) && is_out_of_question(regex, text))
     return PCRE2_ERROR_NOMATCH;
   return code;
 }
