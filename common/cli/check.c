@@ -70,9 +70,10 @@ static json_t *cost_json(const Ruleset *ruleset) {
       continue;
     }
     (void)json_array_append_new(
-        phases, json_pack("{s:s, s:i, s:b, s:i, s:i, s:i, s:i, s:i, s:i, s:o}", "phase", phase_name(phase), "statements", (int)cost.statements,
-                          "indexed", ruleset->phases[phase].index != NULL, "facts", (int)cost.facts, "keys", (int)cost.keys, "networks",
-                          (int)cost.networks, "texts", (int)cost.literals, "regexes", (int)cost.regexes, "always", (int)cost.always, "always_read", walked));
+        phases, json_pack("{s:s, s:i, s:b, s:i, s:i, s:i, s:i, s:i, s:i, s:o}", "phase", phase_name(phase), "statements",
+                          (int)cost.statements, "indexed", ruleset->phases[phase].index != NULL, "facts", (int)cost.facts, "keys",
+                          (int)cost.keys, "networks", (int)cost.networks, "texts", (int)cost.literals, "regexes", (int)cost.regexes,
+                          "always", (int)cost.always, "always_read", walked));
   }
   return phases;
 }

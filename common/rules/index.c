@@ -54,6 +54,7 @@ typedef struct FieldBuilder {
   GArray *networks; /* NetworkEntry */
   GArray *literals; /* LiteralEntry */
   GArray *regexes;  /* RegexSetEntry */
+  size_t weight;    /* of the regexes */
   GArray *groups;   /* uint32_t */
   unsigned kinds;
   size_t longest_suffix;
@@ -265,6 +266,7 @@ static void add_access(Builder *builder, const Access *access, uint32_t group) {
     case ACCESS_REGEX: {
       RegexSetEntry entry = {access->regex, group};
       g_array_append_val(field->regexes, entry);
+      field->weight += regex_set_weight(access->regex);
       return;
     }
   }
@@ -373,21 +375,21 @@ static Choice choose_statement(Builder *builder, const Statement *statement) {
   return choose(builder, statement->condition);
 }
 
-/* The regexes of a part for sets; *room: how many more the fullest of these takes. */
-static size_t count_regexes(Builder *builder, const Expression *part, size_t *room) {
+/* What the regexes of a part weigh in sets; *room: how much more the fullest of these takes. */
+static size_t weight_of(Builder *builder, const Expression *part, size_t *room) {
   Access access;
   const char *reason = NULL;
   if (part->kind == EXPRESSION_OR)
-    return count_regexes(builder, choose(builder, part->left).part, room) + count_regexes(builder, choose(builder, part->right).part, room);
+    return weight_of(builder, choose(builder, part->left).part, room) + weight_of(builder, choose(builder, part->right).part, room);
   if (!access_read(part, &access, &reason) || access.kind != ACCESS_REGEX)
     return 0;
-  *room = MIN(*room, REGEX_SET_MAX - field_of(builder, access.field)->regexes->len);
-  return 1;
+  *room = MIN(*room, REGEX_SET_MAX - field_of(builder, access.field)->weight);
+  return regex_set_weight(access.regex);
 }
 
 static bool has_room(Builder *builder, const Expression *part) {
   size_t room = REGEX_SET_MAX;
-  return g_hash_table_contains(builder->groups, part) || count_regexes(builder, part, &room) <= room;
+  return g_hash_table_contains(builder->groups, part) || weight_of(builder, part, &room) <= room;
 }
 
 /* The parts of a statement and, for an `else` branch, of the branches before it; 0 and a reason when it has no tests. */

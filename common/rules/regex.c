@@ -5,7 +5,7 @@
 
 #include "common/rules/regex_plain.h"
 
-enum { HOT_MATCHES = 64, DECIDING_PLACES = 1 << 15 };
+enum { HOT_MATCHES = 64 };
 
 static bool has_machine_code(const pcre2_code *code) {
   size_t size = 0;
@@ -36,8 +36,11 @@ Regex *regex_new(Arena *arena, Slice pattern, bool exact_case, bool at_once, cha
   regex->pattern = slice_copy(arena, pattern);
   regex->exact_case = exact_case;
   regex->literals = literals_of_pattern(arena, pattern);
-  if (regex->literals == NULL)
-    regex->unusual = regex_plain_refusal(pattern);
+  if (regex->literals == NULL) {
+    RegexPlain plain = regex_plain(pattern, &regex->longest);
+    regex->unusual = plain.refusal;
+    regex->size = plain.size;
+  }
   (void)pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &regex->captures);
   (void)pcre2_pattern_info(code, PCRE2_INFO_ALLOPTIONS, &all_options);
   regex->is_utf = (all_options & PCRE2_UTF) != 0;
@@ -71,22 +74,9 @@ static bool is_limit(int code) {
          code == PCRE2_ERROR_JIT_STACKLIMIT;
 }
 
-/*
- * Past a limit: true when there is no match for sure. A plain regex needs no way back, so PCRE2's other algorithm can follow all ways side by side. With nested
- * repeats its time grows with the fourth power of the text's length: half a millisecond at REGEX_DECIDED_MAX, half a second at 200.
- */
+/* Past a limit: true when there is no match for sure. */
 static bool is_out_of_question(const Regex *regex, Slice text) {
-  if (regex->literals != NULL)
-    return !literals_found(regex->literals, text);
-  int *places = regex->unusual == NULL && text.length <= REGEX_DECIDED_MAX ? g_try_new(int, DECIDING_PLACES) : NULL;
-  pcre2_match_data *data = places != NULL ? pcre2_match_data_create(1, NULL) : NULL;
-  int code = PCRE2_ERROR_NOMEMORY;
-  if (data != NULL)
-    code = pcre2_dfa_match(regex->code, (PCRE2_SPTR)(text.length > 0 ? text.data : ""), text.length, 0, PCRE2_DFA_SHORTEST, data, NULL,
-                           places, DECIDING_PLACES);
-  pcre2_match_data_free(data);
-  g_free(places);
-  return code == PCRE2_ERROR_NOMATCH;
+  return regex->literals != NULL && !literals_found(regex->literals, text);
 }
 
 int regex_match(const Regex *regex, Slice text, pcre2_match_data *data, pcre2_match_context *context) {

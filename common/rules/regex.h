@@ -18,6 +18,8 @@ typedef struct Regex {
   uint32_t captures;
   const Literals *literals; /* NULL: none are known */
   const char *unusual;      /* of one without literals: why it is not plain (regex_plain.h); NULL: it is */
+  size_t longest;           /* of a plain one: in texts of up to so many bytes the search meets no limit */
+  size_t size;              /* of a plain one: of its automaton */
   bool exact_case;
   bool runs_directly; /* as machine code, and nothing of the subject has to be checked before */
   bool is_utf;        /* "(*UTF)" in the pattern: the subject must be valid */
@@ -30,13 +32,7 @@ typedef struct Regex {
  */
 Regex *regex_new(Arena *arena, Slice pattern, bool exact_case, bool at_once, char message[128], size_t *offset);
 
-/* Of a plain regex without literals, a text that is no longer: where the search for a match meets a limit, it is decided without one. */
-enum { REGEX_DECIDED_MAX = 64 };
-
-/*
- * What pcre2_match says, the fastest way there is now. A text that lacks what must be there does not match, whatever limit the search for it meets; neither does
- * one in which a plain regex does not (REGEX_DECIDED_MAX). So whoever finds out in another way that there is no match, says what this says.
- */
+/* What pcre2_match says, the fastest way there is now. A text that lacks what must be there does not match, whatever limit the search for it meets. */
 int regex_match(const Regex *regex, Slice text, pcre2_match_data *data, pcre2_match_context *context);
 
 #endif

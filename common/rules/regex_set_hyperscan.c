@@ -10,20 +10,28 @@
 #include <hs.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
+
+#include "common/rules/regex_plain.h"
 
 enum {
-  SCANS_BEFORE = 64,  /* then it is compiled */
-  PATTERNS_MAX = 250, /* of one database */
-  DATABASES_MAX = (REGEX_SET_MAX + PATTERNS_MAX - 1) / PATTERNS_MAX,
-  DATABASE_MAX = 16 * 1024 * 1024, /* bytes */
-  TRIES_MAX = 8,                   /* a pattern that cannot be compiled after all is left out */
+  SCANS_BEFORE = 64,              /* then it is compiled */
+  PATTERNS_MAX = 64,              /* of one database */
+  DATABASE_MAX = 4 * 1024 * 1024, /* bytes */
+  TRIES_MAX = 8,                  /* a pattern that cannot be compiled after all is left out */
   SPARES_MAX = 16
 };
 
+/* Entries from `first` on; for longer texts than the longest that all of them allow, each may match. */
+typedef struct Shard {
+  hs_database_t *database; /* NULL: each may match in any text */
+  size_t first, count, longest;
+} Shard;
+
 /* What a thread has compiled. */
 typedef struct Compiled {
-  hs_database_t *databases[DATABASES_MAX];
-  size_t database_count;
+  Shard *shards;
+  size_t shard_count, database_count;
   hs_scratch_t *prototype; /* large enough for each of them */
   uint32_t *left_out;      /* places of entries that are not in the database */
   size_t left_out_count;
@@ -83,10 +91,11 @@ static void compiled_free(Compiled *compiled) {
   for (size_t i = 0; i < compiled->spare_count; i++)
     (void)hs_free_scratch(compiled->spares[i]);
   (void)hs_free_scratch(compiled->prototype);
-  for (size_t i = 0; i < compiled->database_count; i++)
-    (void)hs_free_database(compiled->databases[i]);
+  for (size_t i = 0; i < compiled->shard_count; i++)
+    (void)hs_free_database(compiled->shards[i].database);
   (void)pthread_mutex_destroy(&compiled->lock);
   g_free(compiled->left_out);
+  g_free(compiled->shards);
   g_free(compiled);
 }
 
@@ -159,20 +168,22 @@ static bool is_usable(const hs_database_t *database, Compiled *compiled) {
          hs_alloc_scratch(database, &compiled->prototype) == HS_SUCCESS;
 }
 
-/* Patterns that come to no database are left out. */
-static void add_database(const RegexSet *set, unsigned first, unsigned end, Compiled *compiled) {
+/* Patterns that come to no database may match in any text. */
+static void add_shard(const RegexSet *set, unsigned first, unsigned end, Compiled *compiled) {
+  Shard *shard = &compiled->shards[compiled->shard_count++];
+  /* The entries are sorted by it. */
+  *shard = (Shard){NULL, first, end - first, set->entries[end - 1].regex->longest};
   size_t left_out = compiled->left_out_count;
   Patterns patterns;
   patterns_init(&patterns);
   collect(set, first, end, &patterns, compiled);
   hs_database_t *database = database_of(&patterns, compiled);
   if (database != NULL && is_usable(database, compiled)) {
-    compiled->databases[compiled->database_count++] = database;
+    shard->database = database;
+    compiled->database_count++;
   } else {
     (void)hs_free_database(database);
     compiled->left_out_count = left_out;
-    for (unsigned place = first; place < end; place++)
-      leave_out(compiled, place);
   }
   patterns_clear(&patterns);
 }
@@ -182,9 +193,10 @@ static void *compile(void *data) {
   Compiled *compiled = g_new0(Compiled, 1);
   (void)pthread_mutex_init(&compiled->lock, NULL);
   compiled->left_out = g_new(uint32_t, set->count);
+  compiled->shards = g_new0(Shard, set->count / PATTERNS_MAX + 1);
   bool goes_on = regex_set_engine() != NULL;
   for (size_t first = 0; first < set->count && goes_on; first += PATTERNS_MAX) {
-    add_database(set, (unsigned)first, (unsigned)MIN(first + PATTERNS_MAX, set->count), compiled);
+    add_shard(set, (unsigned)first, (unsigned)MIN(first + PATTERNS_MAX, set->count), compiled);
     goes_on = !g_atomic_int_get(&set->is_cancelled);
   }
   if (goes_on && compiled->database_count > 0)
@@ -218,11 +230,22 @@ static void release(void *object) {
   compiled_free(g_atomic_pointer_get(&set->compiled));
 }
 
+static int compare_longest(const void *a, const void *b) {
+  const RegexSetEntry *one = a, *two = b;
+  return (one->regex->longest < two->regex->longest) - (one->regex->longest > two->regex->longest);
+}
+
+size_t regex_set_weight(const Regex *regex) {
+  return 1 + regex->size / 16;
+}
+
 RegexSet *regex_set_new(Arena *arena, const RegexSetEntry *entries, size_t count) {
   RegexSet *set = ARENA_NEW(arena, RegexSet);
   RegexSetEntry *copies = ARENA_NEW_ARRAY(arena, RegexSetEntry, count);
   for (size_t i = 0; i < count; i++)
     copies[i] = entries[i];
+  if (count > 0)
+    qsort(copies, count, sizeof *copies, compare_longest);
   set->entries = copies;
   set->count = count;
   arena_on_reset(arena, release, set);
@@ -271,15 +294,26 @@ static int on_match(unsigned place, unsigned long long from, unsigned long long 
   return 0;
 }
 
+static void hit_some(const Shard *shard, Scan *scan) {
+  for (size_t i = 0; i < shard->count; i++)
+    scan->hit(scan->data, scan->entries[shard->first + i].target);
+}
+
+static bool scan_shard(const Shard *shard, Slice text, hs_scratch_t *scratch, Scan *scan) {
+  return shard->database != NULL && text.length <= shard->longest &&
+         hs_scan(shard->database, text.data, (unsigned)text.length, 0, scratch, on_match, scan) == HS_SUCCESS;
+}
+
 static bool scan_text(Compiled *compiled, Slice text, Scan *scan) {
   hs_scratch_t *scratch = take_scratch(compiled);
   if (scratch == NULL)
     return false;
-  bool good = true;
-  for (size_t i = 0; i < compiled->database_count && good; i++)
-    good = hs_scan(compiled->databases[i], text.data, (unsigned)text.length, 0, scratch, on_match, scan) == HS_SUCCESS;
+  for (size_t i = 0; i < compiled->shard_count; i++) {
+    if (!scan_shard(&compiled->shards[i], text, scratch, scan))
+      hit_some(&compiled->shards[i], scan);
+  }
   give_back(compiled, scratch);
-  return good;
+  return true;
 }
 
 static void hit_all(const RegexSet *set, RegexSetHit hit, void *data) {
@@ -296,7 +330,7 @@ void regex_set_scan(RegexSet *set, Slice text, RegexSetHit hit, void *data) {
     return;
   }
   Scan scan = {set->entries, hit, data};
-  if (text.length == 0 || text.length > REGEX_DECIDED_MAX || !scan_text(compiled, text, &scan)) {
+  if (text.length == 0 || text.length > REGEX_PLAIN_TEXT_MAX || !scan_text(compiled, text, &scan)) {
     hit_all(set, hit, data);
     return;
   }

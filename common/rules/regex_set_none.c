@@ -14,6 +14,10 @@ const char *regex_set_refusal(const Regex *regex, bool sure) {
   return REGEX_SET_NO_TEXT ", and the program is built without libhs";
 }
 
+size_t regex_set_weight(const Regex *regex) {
+  return 1 + regex->size / 16;
+}
+
 RegexSet *regex_set_new(Arena *arena, const RegexSetEntry *entries, size_t count) {
   (void)arena;
   (void)entries;
