@@ -17,6 +17,7 @@
 enum {
   SCANS_BEFORE = 64,              /* then it is compiled */
   PATTERNS_MAX = 64,              /* of one database */
+  SHARD_SIZE_MAX = 512,           /* and of their sizes (regex_plain.h), unless it is a single one */
   DATABASE_MAX = 4 * 1024 * 1024, /* bytes */
   TRIES_MAX = 8,                  /* a pattern that cannot be compiled after all is left out */
   SPARES_MAX = 16
@@ -188,15 +189,26 @@ static void add_shard(const RegexSet *set, unsigned first, unsigned end, Compile
   patterns_clear(&patterns);
 }
 
+static size_t shard_end(const RegexSet *set, size_t first) {
+  size_t end = first + 1, size = set->entries[first].regex->size;
+  for (; end < set->count && end - first < PATTERNS_MAX; end++) {
+    size += set->entries[end].regex->size;
+    if (size > SHARD_SIZE_MAX)
+      break;
+  }
+  return end;
+}
+
 static void *compile(void *data) {
   RegexSet *set = data;
   Compiled *compiled = g_new0(Compiled, 1);
   (void)pthread_mutex_init(&compiled->lock, NULL);
   compiled->left_out = g_new(uint32_t, set->count);
-  compiled->shards = g_new0(Shard, set->count / PATTERNS_MAX + 1);
+  compiled->shards = g_new0(Shard, set->count);
   bool goes_on = regex_set_engine() != NULL;
-  for (size_t first = 0; first < set->count && goes_on; first += PATTERNS_MAX) {
-    add_shard(set, (unsigned)first, (unsigned)MIN(first + PATTERNS_MAX, set->count), compiled);
+  for (size_t first = 0, end; first < set->count && goes_on; first = end) {
+    end = shard_end(set, first);
+    add_shard(set, (unsigned)first, (unsigned)end, compiled);
     goes_on = !g_atomic_int_get(&set->is_cancelled);
   }
   if (goes_on && compiled->database_count > 0)

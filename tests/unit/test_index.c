@@ -61,7 +61,7 @@ START_TEST(regexes_without_a_literal_decide) {
   enum { RULES = 1100 };
   g_autoptr(GString) rules = g_string_new("at rcpt {\n");
   for (unsigned i = 0; i < RULES; i++)
-    g_string_append_printf(rules, "  [r%u] reject if helo_name ~ /^[a-c]{%u}%c?%c?$/\n", i, i % 12 + 1, 'd' + i / 12 % 10, 'd' + i / 120);
+    g_string_append_printf(rules, "  [r%u] reject if helo_name ~ /^[a-c]{%u}%c?%c?$/\n", i, i % 5 + 1, 'd' + i / 5 % 10, 'd' + i / 50);
   g_string_append(rules, "}\n");
   Fixture *fixture = fixture_new(rules->str);
   IndexCost cost = index_cost(fixture_ruleset(fixture), PHASE_RCPT, NULL, NULL);
@@ -70,9 +70,9 @@ START_TEST(regexes_without_a_literal_decide) {
   for (int round = 0; round < 2; round++) {
     fixture_facts(fixture, "helo_name=abc sender=u3@example.org recipient=a@example.org");
     ck_assert_str_eq(fixture_run(fixture, PHASE_RCPT), "reject 550 5.7.1 r2 \"recipient address refused by local policy\"");
-    fixture_facts(fixture, "helo_name=abcabcgl");
+    fixture_facts(fixture, "helo_name=abdx");
     ck_assert_str_eq(fixture_run(fixture, PHASE_RCPT), "reject 550 5.7.1 r1001 \"recipient address refused by local policy\"");
-    fixture_facts(fixture, "helo_name=abcx");
+    fixture_facts(fixture, "helo_name=abc1");
     ck_assert_str_eq(fixture_run(fixture, PHASE_RCPT), "pass");
     ck_assert_uint_eq(program_index_prepare(fixture_ruleset(fixture)), regex_set_engine() != NULL);
   }
