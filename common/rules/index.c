@@ -1,5 +1,5 @@
 /*
- * index.c: builds the indexes of a program, and the cursor that reads one (index.h).
+ * index.c: builds the indexes of a program (index.h); index_cursor.c reads them.
  *
  * A statement belongs to the group of the part of its condition that is tested; groups are what the structures of a field lead to. A part that several
  * statements share (a define) is entered once, so that the whole stays as large as the rules. Of the sides of an `and` that one is taken which fewer statements
@@ -10,43 +10,10 @@
  */
 #include "common/rules/index.h"
 
-#include <stdlib.h>
-
-#include "common/rules/evaluation.h"
 #include "common/rules/index_access.h"
-#include "common/rules/index_key.h"
-#include "common/rules/literal_matcher.h"
-#include "common/rules/network_tree.h"
-#include "common/rules/regex_set.h"
+#include "common/rules/index_internal.h"
 
 enum { CHAIN_MAX = 16, COUNTED_MAX = 64, NO_GROUP = UINT32_MAX };
-
-/* One fact, or what a function makes of one, with all that is asked of it. */
-typedef struct Field {
-  const Expression *expression;
-  const KeyTable *keys; /* each NULL where there is none */
-  const NetworkTree *networks;
-  const LiteralMatcher *literals;
-  RegexSet *regexes;
-  unsigned kinds;         /* of keys: bits 1 << KeyKind */
-  size_t longest_suffix;  /* bytes */
-  const uint32_t *groups; /* all: candidates when the value is open or unknown */
-  size_t group_count;
-} Field;
-
-struct PhaseIndex {
-  const Statement *statements;
-  uint32_t count;
-  const Field *fields;
-  size_t field_count;
-  const uint32_t *group_start; /* of group g: members[group_start[g]] to below members[group_start[g + 1]] */
-  const uint32_t *members;     /* statements */
-  const uint32_t *always;      /* sorted */
-  size_t always_count;
-  const uint8_t *walked; /* by block: small, and has tests */
-};
-
-/* ---- building ---- */
 
 typedef struct FieldBuilder {
   const Expression *expression;
@@ -473,8 +440,8 @@ static const uint32_t *keep(Arena *arena, const GArray *numbers) {
 }
 
 /* False when a structure cannot hold it. */
-static bool finish_field(Arena *arena, const FieldBuilder *from, Field *field) {
-  *field = (Field){.expression = from->expression, .kinds = from->kinds, .longest_suffix = from->longest_suffix};
+static bool finish_field(Arena *arena, const FieldBuilder *from, IndexField *field) {
+  *field = (IndexField){.expression = from->expression, .kinds = from->kinds, .longest_suffix = from->longest_suffix};
   field->groups = keep(arena, from->groups);
   field->group_count = from->groups->len;
   if (from->keys->len > 0)
@@ -512,7 +479,7 @@ static const PhaseIndex *build(Arena *arena, const PhaseProgram *program) {
   uint8_t *walked = ARENA_NEW_ARRAY(arena, uint8_t, program->count / 8 + 1);
   builder_init(&builder, program);
   add_statements(&builder, walked);
-  Field *fields = ARENA_NEW_ARRAY(arena, Field, builder.fields->len);
+  IndexField *fields = ARENA_NEW_ARRAY(arena, IndexField, builder.fields->len);
   bool good = builder.fields->len > 0;
   for (guint i = 0; i < builder.fields->len && good; i++)
     good = finish_field(arena, builder.fields->pdata[i], &fields[i]);
@@ -563,206 +530,4 @@ IndexCost index_cost(const Program *program, Phase phase, void (*visit)(const St
   }
   builder_clear(&builder);
   return cost;
-}
-
-/* ---- candidates ---- */
-
-static int compare_numbers(const void *a, const void *b) {
-  uint32_t one = *(const uint32_t *)a, two = *(const uint32_t *)b;
-  return one < two ? -1 : one > two;
-}
-
-static void sort_candidates(IndexCursor *cursor) {
-  uint32_t *items = cursor->candidates;
-  if (cursor->count > INDEX_CANDIDATES_FIRST) {
-    qsort(items, cursor->count, sizeof *items, compare_numbers);
-  } else {
-    for (size_t i = 1; i < cursor->count; i++) {
-      uint32_t item = items[i];
-      size_t at = i;
-      for (; at > 0 && items[at - 1] > item; at--)
-        items[at] = items[at - 1];
-      items[at] = item;
-    }
-  }
-  size_t kept = 0;
-  for (size_t i = 0; i < cursor->count; i++)
-    if (kept == 0 || items[kept - 1] != items[i])
-      items[kept++] = items[i];
-  cursor->count = kept;
-}
-
-/* A text may hold the same literal thousands of times: doubles go before more room is taken. */
-static void make_room(IndexCursor *cursor) {
-  sort_candidates(cursor);
-  if (cursor->count <= cursor->room / 2)
-    return;
-  uint32_t *larger = ARENA_NEW_ARRAY(cursor->arena, uint32_t, cursor->room * 2);
-  memcpy(larger, cursor->candidates, cursor->count * sizeof *larger);
-  cursor->candidates = larger;
-  cursor->room *= 2;
-}
-
-static void hit(void *data, uint32_t group) {
-  IndexCursor *cursor = data;
-  const PhaseIndex *index = cursor->index;
-  for (uint32_t i = index->group_start[group]; i < index->group_start[group + 1]; i++) {
-    if (cursor->count == cursor->room)
-      make_room(cursor);
-    cursor->candidates[cursor->count++] = index->members[i];
-  }
-}
-
-static void find_text(const Field *field, KeyKind kind, Slice text, IndexCursor *cursor) {
-  if ((field->kinds & (1u << kind)) != 0)
-    key_table_find(field->keys, index_hash_text(kind, text), hit, cursor);
-}
-
-static void find_suffixes(const Field *field, Slice domain, IndexCursor *cursor) {
-  if ((field->kinds & (1u << KEY_SUFFIX)) == 0)
-    return;
-  size_t from = domain.length > field->longest_suffix + 1 ? domain.length - field->longest_suffix - 1 : 0;
-  for (size_t i = from; i < domain.length; i++)
-    if (domain.data[i] == '.')
-      find_text(field, KEY_SUFFIX, slice_from_offset(domain, i + 1), cursor);
-}
-
-static void find_address(const Field *field, const MailAddress *address, IndexCursor *cursor) {
-  Slice user, extension;
-  bool extended = mail_address_extension(address, &user, &extension);
-  if ((field->kinds & (1u << KEY_ADDRESS)) != 0) {
-    uint64_t domain = index_hash_text(KEY_DOMAIN, address->domain);
-    key_table_find(field->keys, index_hash_pair(index_hash_text(KEY_USER, address->localpart), domain), hit, cursor);
-    if (extended)
-      key_table_find(field->keys, index_hash_pair(index_hash_text(KEY_USER, user), domain), hit, cursor);
-  }
-  find_text(field, KEY_USER, address->localpart, cursor);
-  if (extended)
-    find_text(field, KEY_USER, user, cursor);
-  find_text(field, KEY_DOMAIN, address->domain, cursor);
-  find_suffixes(field, address->domain, cursor);
-}
-
-static void find_value(const Field *field, const Value *value, IndexCursor *cursor) {
-  switch (value->type) {
-    case TYPE_STRING:
-    case TYPE_DOMAIN:
-    case TYPE_ENUM:
-      find_text(field, KEY_TEXT, value->as.text, cursor);
-      find_suffixes(field, value->as.text, cursor);
-      if (field->literals != NULL)
-        literal_matcher_scan(field->literals, value->as.text, hit, cursor);
-      if (field->regexes != NULL)
-        regex_set_scan(field->regexes, value->as.text, hit, cursor);
-      return;
-    case TYPE_ADDRESS:
-      find_address(field, value->as.address, cursor);
-      if (field->literals != NULL)
-        literal_matcher_scan(field->literals, value->as.address->text, hit, cursor);
-      if (field->regexes != NULL)
-        regex_set_scan(field->regexes, value->as.address->text, hit, cursor);
-      return;
-    case TYPE_IP:
-      if (field->networks != NULL)
-        network_tree_find(field->networks, &value->as.ip, hit, cursor);
-      return;
-    case TYPE_INT:
-    case TYPE_DECIMAL:
-    case TYPE_SIZE:
-    case TYPE_DURATION:
-    case TYPE_TIME:
-    case TYPE_DATE:
-      if (field->keys != NULL)
-        key_table_find(field->keys, index_hash_number(access_number(value)), hit, cursor);
-      return;
-    case TYPE_LIST:
-      for (size_t i = 0; i < value->as.list->count; i++)
-        find_value(field, &value->as.list->items[i], cursor);
-      return;
-    case TYPE_NET:
-    case TYPE_BOOL:
-    case TYPE_ACTION:
-    case TYPE_RECORD:
-    case TYPE_COUNT:
-      break;
-  }
-  g_assert_not_reached(); /* the checker made the types meet */
-}
-
-static void find_field(const Field *field, Run *run, IndexCursor *cursor) {
-  Value scratch;
-  const Value *value = expression_value(run, field->expression, &scratch);
-  switch (value->state) {
-    case VALUE_UNSET:
-      return;
-    case VALUE_SET:
-      find_value(field, value, cursor);
-      return;
-    case VALUE_UNKNOWN:
-    case VALUE_OPEN:
-      break;
-  }
-  for (size_t i = 0; i < field->group_count; i++)
-    hit(cursor, field->groups[i]);
-}
-
-void index_cursor_begin(IndexCursor *cursor, const PhaseIndex *index, Run *run) {
-  bool fact_open = run->fact_open;
-  cursor->index = index;
-  cursor->candidates = cursor->first;
-  cursor->room = INDEX_CANDIDATES_FIRST;
-  cursor->count = cursor->at = cursor->always_at = 0;
-  cursor->walk_end = 0;
-  cursor->arena = run->arena;
-  for (size_t i = 0; i < index->field_count; i++)
-    find_field(&index->fields[i], run, cursor);
-  sort_candidates(cursor);
-  run->fact_open = fact_open; /* that a statement waits for a fact is said where it is met */
-}
-
-/* The first place from `at` on whose number is at least `n`: near first, then by halves. */
-static size_t advance(const uint32_t *numbers, size_t count, size_t at, uint32_t n) {
-  size_t stride = 1;
-  while (at < count && numbers[at] < n) {
-    size_t high = at;
-    while (high < count && numbers[high] < n) {
-      at = high + 1;
-      high += stride;
-      stride *= 2;
-    }
-    stride = 1;
-  }
-  return at;
-}
-
-/* The outermost block around a statement that begins at or behind `n`, where the cursor is: it was no candidate, so it is false. */
-static uint32_t false_block(const PhaseIndex *index, uint32_t statement, uint32_t n) {
-  uint32_t outermost = NO_STATEMENT;
-  for (uint32_t block = index->statements[statement].parent; block != NO_STATEMENT && block >= n; block = index->statements[block].parent)
-    outermost = block;
-  return outermost;
-}
-
-uint32_t index_cursor_next(IndexCursor *cursor, uint32_t n) {
-  const PhaseIndex *index = cursor->index;
-  for (;;) {
-    if (n >= index->count)
-      return NO_STATEMENT;
-    if (n < cursor->walk_end)
-      return n;
-    cursor->at = advance(cursor->candidates, cursor->count, cursor->at, n);
-    cursor->always_at = advance(index->always, index->always_count, cursor->always_at, n);
-    uint32_t next = cursor->at < cursor->count ? cursor->candidates[cursor->at] : NO_STATEMENT;
-    if (cursor->always_at < index->always_count && index->always[cursor->always_at] < next)
-      next = index->always[cursor->always_at];
-    uint32_t block = next != NO_STATEMENT ? false_block(index, next, n) : NO_STATEMENT;
-    if (block == NO_STATEMENT)
-      return next;
-    n = index->statements[block].end;
-  }
-}
-
-void index_cursor_enter(IndexCursor *cursor, uint32_t block) {
-  if (cursor->index->walked[block / 8] & (1u << block % 8))
-    cursor->walk_end = MAX(cursor->walk_end, cursor->index->statements[block].end);
 }
