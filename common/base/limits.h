@@ -14,6 +14,7 @@ enum {
   LIMIT_TABLE_FILE = 1024 * 1024 * 1024,
   LIMIT_TABLE_LINE = 4096,
   LIMIT_MAP_LOCK_MS = 100,             /* how long a look-up waits for a program that writes an LMDB file */
+  LIMIT_MAP_VALUE = 64 * 1024,         /* a value in a database file; larger ones are taken for damage */
 
   /* Facts from the MTA */
   LIMIT_ADDRESS = 1024,       /* a mail address; RFC 5321 4.5.3.1 says 320 */

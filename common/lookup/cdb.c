@@ -1,5 +1,6 @@
 /*
- * cdb.c: tables in files of cdb, as `postmap cdb:` and cdb(1) build them. The file is mapped into memory and never changes: who builds a new one renames it into place.
+ * cdb.c: tables in files of cdb, as `postmap cdb:` and cdb(1) build them. The file is mapped into memory and never changes: who builds a new one renames it into place. One that is
+ * written over all the same is a failure until all of it is there.
  */
 #include <cdb.h>
 #include <errno.h>
@@ -8,9 +9,42 @@
 
 #include "common/lookup/kinds.h"
 #include "common/lookup/map_file.h"
+#include "common/lookup/map_guard.h"
 #include "common/lookup/table_file.h"
 
 extern const ResourceKind resource_kind_cdb;
+
+enum { HEADER = 2048, TABLES = 256 };
+
+typedef struct CdbMap {
+  struct cdb cdb;
+  struct timespec modified; /* when it was opened */
+  bool whole;
+} CdbMap;
+
+static void close_cdb(void *map) {
+  CdbMap *own = map;
+  int descriptor = cdb_fileno(&own->cdb);
+  cdb_free(&own->cdb);
+  (void)close(descriptor);
+  g_free(own);
+}
+
+/*
+ * The tables of places stand behind all else and are written last, and the header, which says where they are, last of all or first: a file that is not whole lacks either.
+ * Guarded.
+ */
+static void check_whole(void *self) {
+  CdbMap *map = self;
+  const unsigned char *header = map->cdb.cdb_mem;
+  for (size_t i = 0; i < TABLES; i++) {
+    uint64_t place = cdb_unpack(header + 8 * i), slots = cdb_unpack(header + 8 * i + 4);
+    if (place < HEADER || place + slots * 8 > map->cdb.cdb_fsize) {
+      return;
+    }
+  }
+  map->whole = true;
+}
 
 static void *open_cdb(const char *path, struct stat *status, GError **error) {
   int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -21,38 +55,37 @@ static void *open_cdb(const char *path, struct stat *status, GError **error) {
     }
     return NULL;
   }
-  struct cdb *map = g_new0(struct cdb, 1);
-  if (cdb_init(map, descriptor) != 0) {
+  CdbMap *map = g_new0(CdbMap, 1);
+  map->modified = status->st_mtim;
+  if (cdb_init(&map->cdb, descriptor) != 0) {
     (void)table_file_fail(error, path, errno == EPROTO ? "not a cdb database" : g_strerror(errno));
     (void)close(descriptor);
     g_free(map);
     return NULL;
   }
+  if (!map_guard_run(check_whole, map) || !map->whole) {
+    (void)table_file_fail(error, path, "not a cdb database, or only a part of one");
+    close_cdb(map);
+    return NULL;
+  }
   return map;
 }
 
-static void close_cdb(void *map) {
-  struct cdb *own = map;
-  int descriptor = cdb_fileno(own);
-  cdb_free(own);
-  (void)close(descriptor);
-  g_free(own);
-}
-
-/* A file that was cut off under its name would end this process at the first byte that is missing. */
+/* What is written over has lost what it said, and does not yet say what it will: nothing can be told from it. */
 static bool begin(void *map, void **reader, Arena *arena, const char **reason) {
-  const struct cdb *own = map;
+  const CdbMap *own = map;
   struct stat status;
-  if (fstat(cdb_fileno(own), &status) != 0) {
+  if (fstat(cdb_fileno(&own->cdb), &status) != 0) {
     *reason = arena_printf(arena, "%s", g_strerror(errno));
     return false;
   }
-  if (status.st_size < (off_t)own->cdb_fsize) {
-    *reason = "the file became shorter";
+  if (status.st_size != (off_t)own->cdb.cdb_fsize || status.st_mtim.tv_sec != own->modified.tv_sec ||
+      status.st_mtim.tv_nsec != own->modified.tv_nsec) {
+    *reason = "the file was written over";
     return false;
   }
   *reader = arena_alloc(arena, sizeof(struct cdb)); /* libcdb keeps in it where it is */
-  memcpy(*reader, own, sizeof(struct cdb));
+  memcpy(*reader, &own->cdb, sizeof(struct cdb));
   return true;
 }
 

@@ -16,6 +16,7 @@
 #include "common/base/limits.h"
 #include "common/lookup/kinds.h"
 #include "common/lookup/map_file.h"
+#include "common/lookup/map_guard.h"
 #include "common/lookup/table_file.h"
 
 extern const ResourceKind resource_kind_lmdb;
@@ -37,17 +38,25 @@ typedef struct Environment {
   MDB_dbi database;
   int descriptor;
   pthread_mutex_t reading; /* guards what follows */
-  off_t size;              /* an LMDB file never becomes smaller */
+  off_t size;              /* an LMDB file never becomes smaller, unless another one is copied over it */
   bool was_busy;           /* a writer held it for the whole time: nobody waits again until it has gone */
 } Environment;
 
 static pthread_mutex_t environments_lock = PTHREAD_MUTEX_INITIALIZER;
 static GSList *environments;
 
+/* One whose file was cut off and written anew fits nothing any more, and goes with its last version. */
+static bool is_as_long(Environment *environment, const struct stat *status) {
+  (void)pthread_mutex_lock(&environment->reading);
+  bool as_long = status->st_size >= environment->size;
+  (void)pthread_mutex_unlock(&environment->reading);
+  return as_long;
+}
+
 static Environment *environment_find(const struct stat *status) {
   for (GSList *item = environments; item; item = item->next) {
     Environment *environment = item->data;
-    if (environment->device == status->st_dev && environment->inode == status->st_ino) {
+    if (environment->device == status->st_dev && environment->inode == status->st_ino && is_as_long(environment, status)) {
       environment->references++;
       return environment;
     }
@@ -91,19 +100,31 @@ static bool lock_shared(Environment *environment, const char **reason, Arena *ar
   }
 }
 
-/* Grown by a writer: a larger map. No transaction is open, for look-ups go one after the other. */
-static int begin_transaction(Environment *environment, MDB_txn **transaction) {
-  int result = mdb_txn_begin(environment->env, NULL, MDB_RDONLY, transaction);
-  if (result == MDB_MAP_RESIZED) {
-    result = mdb_env_set_mapsize(environment->env, 0);
-    if (result == 0) {
-      result = mdb_txn_begin(environment->env, NULL, MDB_RDONLY, transaction);
-    }
-  }
-  return result;
+typedef struct Beginning {
+  MDB_env *env;
+  MDB_txn *transaction;
+  int result;
+} Beginning;
+
+/* Guarded. It allocates the transaction before it reads the file: one that is cut off in just this moment costs some bytes of memory. */
+static void begin_guarded(void *self) {
+  Beginning *beginning = self;
+  beginning->result = mdb_txn_begin(beginning->env, NULL, MDB_RDONLY, &beginning->transaction);
 }
 
-/* Under the lock. A file that was cut off would end this process at the first byte that is missing. */
+/* Grown by a writer: a larger map. No transaction is open, for look-ups go one after the other. */
+static int begin_transaction(Environment *environment, MDB_txn **transaction) {
+  Beginning beginning = {environment->env, NULL, 0};
+  bool whole = map_guard_run(begin_guarded, &beginning);
+  if (whole && beginning.result == MDB_MAP_RESIZED) {
+    beginning.result = mdb_env_set_mapsize(environment->env, 0);
+    whole = beginning.result != 0 || map_guard_run(begin_guarded, &beginning);
+  }
+  *transaction = beginning.transaction;
+  return whole ? beginning.result : MDB_CORRUPTED;
+}
+
+/* Under the lock. */
 static bool check_size(Environment *environment, const char **reason, Arena *arena) {
   struct stat status;
   if (fstat(environment->descriptor, &status) != 0) {
@@ -163,35 +184,48 @@ static AnswerState get(void *map, void *reader, Slice key, Slice *value, Arena *
   return ANSWER_FOUND;
 }
 
-/* The last page that the file says it has must be there. */
-static int check_pages(Environment *environment) {
+typedef struct PageCheck {
+  Environment *environment;
+  int result;
+} PageCheck;
+
+/* Guarded. The last page that the file says it has must be there. */
+static void check_pages(void *self) {
+  PageCheck *check = self;
   MDB_envinfo info;
   MDB_stat pages;
-  int result = mdb_env_info(environment->env, &info);
-  if (result == 0) {
-    result = mdb_env_stat(environment->env, &pages);
+  check->result = mdb_env_info(check->environment->env, &info);
+  if (check->result == 0) {
+    check->result = mdb_env_stat(check->environment->env, &pages);
   }
-  if (result == 0 && (uint64_t)environment->size < ((uint64_t)info.me_last_pgno + 1) * pages.ms_psize) {
-    result = MDB_CORRUPTED;
+  if (check->result == 0 && (uint64_t)check->environment->size < ((uint64_t)info.me_last_pgno + 1) * pages.ms_psize) {
+    check->result = MDB_CORRUPTED;
   }
-  return result;
 }
 
 static int open_database(Environment *environment, Arena *arena, const char **reason) {
   void *reader;
-  int result = check_pages(environment);
-  if (result != 0) {
-    return result;
+  PageCheck check = {environment, MDB_CORRUPTED};
+  if (!map_guard_run(check_pages, &check) || check.result != 0) {
+    return check.result;
   }
   if (!begin(environment, &reader, arena, reason)) {
     return MDB_PANIC;
   }
-  result = mdb_dbi_open(reader, NULL, 0, &environment->database);
+  int result = mdb_dbi_open(reader, NULL, 0, &environment->database);
   end(environment, reader); /* the handle of the main database is there without a commit, too */
   return result;
 }
 
+/* In place of abort(). */
+static void leave_damage(MDB_env *env, const char *text) {
+  (void)env;
+  (void)text;
+  map_guard_leave();
+}
+
 static int open_file(Environment *environment, const char *path, struct stat *status) {
+  (void)mdb_env_set_assert(environment->env, leave_damage);
   int result = mdb_env_open(environment->env, path, MDB_RDONLY | MDB_NOLOCK | MDB_NOSUBDIR, 0);
   if (result == 0) {
     result = mdb_env_get_fd(environment->env, &environment->descriptor);

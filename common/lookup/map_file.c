@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <errno.h>
 
+#include "common/base/limits.h"
+#include "common/lookup/map_guard.h"
 #include "common/lookup/map_key.h"
 #include "common/lookup/table_file.h"
 
@@ -20,6 +22,7 @@ typedef struct MapFile {
   pthread_mutex_t opening; /* one at a time; guards what follows */
   struct stat seen;        /* of the file that was looked at last, good or bad; st_ino 0: none was there */
   bool good;               /* what was seen is what is open */
+  char *complaint;         /* what was told last of a file that cannot be used; NULL: it can */
 } MapFile;
 
 typedef struct MapVersion {
@@ -67,6 +70,7 @@ static bool open_map(MapFile *file, const struct stat *status, GError **error) {
     return false;
   }
   file->seen = opened;
+  g_clear_pointer(&file->complaint, g_free);
   const MapVersion *current = (const MapVersion *)file->resource.version;
   if (current && current->map == map) {
     file->format->close(map); /* the same, still open: its content changed in place */
@@ -138,6 +142,16 @@ bool map_file_refresh(Resource *resource, GError **error) {
   return good;
 }
 
+/* A file that is being written is another one at each look, and the same is wrong with it. True: this was not told yet. */
+static bool note_complaint(MapFile *file, const char *text) {
+  if (g_strcmp0(file->complaint, text) == 0) {
+    return false;
+  }
+  g_free(file->complaint);
+  file->complaint = g_strdup(text);
+  return true;
+}
+
 void map_file_renew(Resource *resource) {
   MapFile *file = (MapFile *)resource;
   struct stat status;
@@ -147,16 +161,18 @@ void map_file_renew(Resource *resource) {
     return;
   }
   /* What could not be used is not tried again until it changes. */
-  bool good = same_content(&status, &file->seen) || load(file, &error);
+  bool news = !same_content(&status, &file->seen) && !load(file, &error) && note_complaint(file, error->message);
   (void)pthread_mutex_unlock(&file->opening);
-  if (!good && file->tell) {
-    file->tell(resource->label, error->message);
+  if (news && file->tell) {
+    g_autofree char *text = g_strdup_printf("the old content stays: %s", error->message);
+    file->tell(resource->label, text);
   }
 }
 
 void map_file_close(Resource *resource) {
   MapFile *file = (MapFile *)resource;
   (void)pthread_mutex_destroy(&file->opening);
+  g_free(file->complaint);
   g_free(file->path);
   g_free(file);
 }
@@ -167,13 +183,33 @@ typedef struct MapSearch {
   void *reader;
   Arena *arena;
   ResourceAnswer *answer;
-  Slice value;
+  Slice key;   /* that is tried */
+  Slice value; /* what was found, in the arena */
 } MapSearch;
+
+static void get(void *self) {
+  MapSearch *search = self;
+  ResourceAnswer *answer = search->answer;
+  Slice value;
+  AnswerState state =
+      search->version->format->get(search->version->map, search->reader, search->key, &value, search->arena, &answer->reason);
+  if (state == ANSWER_FOUND && value.length > LIMIT_MAP_VALUE) {
+    answer->reason = "the file is damaged, or a value in it is too long";
+    state = ANSWER_FAILED;
+  }
+  if (state == ANSWER_FOUND) {
+    search->value = slice_copy(search->arena, value);
+  }
+  answer->state = state;
+}
 
 /* Found or failed: no further text is tried. */
 static bool try_key(MapSearch *search, Slice key) {
-  const MapFormat *format = search->version->format;
-  search->answer->state = format->get(search->version->map, search->reader, key, &search->value, search->arena, &search->answer->reason);
+  search->key = key;
+  if (!map_guard_run(get, search)) {
+    search->answer->state = ANSWER_FAILED;
+    search->answer->reason = "the file is damaged, or became shorter";
+  }
   return search->answer->state != ANSWER_NOT_FOUND;
 }
 

@@ -11,7 +11,10 @@
 
 #include "common/ask/resource.h"
 
-/* A database format. `map` is what `open` made; all calls from any thread. */
+/*
+ * A database format. `map` is what `open` made; all calls from any thread. Databases are mapped into memory and others may damage or cut off their files at any time: what reads the
+ * mapping does so inside of map_guard.h.
+ */
 typedef struct MapFormat {
   const char *suffix; /* ".lmdb": behind the name as Postfix has it */
   /* The map of a path, perhaps one that is open already. *status is of the file that was opened. NULL with *error. */
@@ -20,7 +23,9 @@ typedef struct MapFormat {
   /* Around the gets of one look-up. False: *reason says why (static or in the arena), nothing to end. */
   bool (*begin)(void *map, void **reader, Arena *arena, const char **reason);
   void (*end)(void *map, void *reader);
-  /* FOUND: *value points into the map, until `end`. FAILED: *reason as above. */
+  /*
+   * Guarded: takes no lock and allocates from nothing but an arena. FOUND: *value points into the map, for the guarded time. FAILED: *reason is static, or in the arena.
+   */
   AnswerState (*get)(void *map, void *reader, Slice key, Slice *value, Arena *arena, const char **reason);
 } MapFormat;
 

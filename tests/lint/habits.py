@@ -18,6 +18,7 @@ MUTABLE = {
     "common/service/log.c": "the log is one, and its lines come from anywhere",
     "common/service/decision_log.c": "the log is one, and its lines come from anywhere",
     "common/lookup/lmdb.c": "a file must never be open twice in a process",
+    "common/lookup/map_guard.c": "a handler of signals is one, and finds its thread by nothing else",
     "milter/callbacks.c": "libmilter gives a negotiating callback nothing of ours",
     "milter/socket.c": "libmilter opens its socket by itself",
 }

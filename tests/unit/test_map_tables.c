@@ -7,11 +7,15 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <lmdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/lookup/kinds.h"
+#include "common/lookup/map_guard.h"
 #include "common/lookup/map_key.h"
 
 static char *folder;
@@ -98,14 +102,20 @@ static void write_cdb(const char *path, const Content *content) {
     ck_assert_int_eq(
         cdb_make_add(&make, pair[0], (unsigned)(strlen(pair[0]) + content->nul), pair[1], (unsigned)(strlen(pair[1]) + content->nul)), 0);
   }
+  for (size_t i = 0; i < content->numbered; i++) {
+    g_autofree char *key = g_strdup_printf("key %zu", i);
+    g_autofree char *value = g_strdup_printf("value %zu", i);
+    ck_assert_int_eq(cdb_make_add(&make, key, (unsigned)(strlen(key) + content->nul), value, (unsigned)(strlen(value) + content->nul)), 0);
+  }
   ck_assert_int_eq(cdb_make_finish(&make), 0);
   ck_assert_int_eq(close(descriptor), 0);
 }
 
 static const struct MapKind {
-  const char *kind, *file, *of_empty;
+  const char *kind, *file, *of_empty, *of_cut_off;
   void (*write)(const char *path, const Content *content);
-} map_kinds[] = {{"lmdb", "map.lmdb", "the file is empty", write_lmdb}, {"cdb", "map.cdb", "not a cdb database", write_cdb}};
+} map_kinds[] = {{"lmdb", "map.lmdb", "the file is empty", "failed: the file became shorter", write_lmdb},
+                 {"cdb", "map.cdb", "not a cdb database", "failed: the file was written over", write_cdb}};
 
 static void write_map(const struct MapKind *kind, const Content *content) {
   g_autofree char *path = path_of(kind->file);
@@ -372,7 +382,159 @@ START_TEST(test_cut_off) {
   ck_assert_str_eq(ask(map, TYPE_STRING, "k"), "k=one");
   g_autofree char *path = path_of(kind->file);
   ck_assert_int_eq(truncate(path, 100), 0);
-  ck_assert_str_eq(ask(map, TYPE_STRING, "k"), "failed: the file became shorter");
+  ck_assert_str_eq(ask(map, TYPE_STRING, "k"), kind->of_cut_off);
+}
+END_TEST
+
+/* Nor can it be seen beforehand: all is gone under a file of the same size and time. */
+START_TEST(test_emptied) {
+  const struct MapKind *kind = &map_kinds[_i];
+  write_map(kind, &(Content){one, 0, 20000});
+  g_autofree char *path = path_of(kind->file);
+  struct stat status;
+  ck_assert_int_eq(stat(path, &status), 0);
+  g_autoptr(Resource) map = open_map(kind->kind, map_of(TYPE_STRING, TYPE_STRING));
+  ck_assert_str_eq(ask(map, TYPE_STRING, "key 19999"), "key 19999=value 19999");
+  /* a hole has the size and the time that the file had */
+  ck_assert_int_eq(truncate(path, 0), 0);
+  ck_assert_int_eq(truncate(path, status.st_size), 0);
+  const struct timespec times[2] = {status.st_atim, status.st_mtim};
+  ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+  const char *answer = ask(map, TYPE_STRING, "key 19999");
+  ck_assert_msg(g_str_equal(answer, "-") || g_str_has_prefix(answer, "failed: "), "%s", answer);
+}
+END_TEST
+
+static char *contents_of(const char *path, gsize *length) {
+  char *bytes;
+  ck_assert(g_file_get_contents(path, &bytes, length, NULL));
+  return bytes;
+}
+
+/* The same file gets another content, from a place on. */
+static void write_over(const char *path, const char *bytes, gsize length, gsize from) {
+  int descriptor = open(path, O_WRONLY | O_CLOEXEC);
+  ck_assert_int_ge(descriptor, 0);
+  ck_assert_int_eq(pwrite(descriptor, bytes + from, length - from, (off_t)from), (ssize_t)(length - from));
+  ck_assert_int_eq(close(descriptor), 0);
+}
+
+/* As cp does it. */
+static void copy_over(const char *path, const char *bytes, gsize length, gsize from) {
+  ck_assert(from > 0 || truncate(path, 0) == 0);
+  write_over(path, bytes, length, from);
+}
+
+/* Slowly, and by a smaller one: what is half there is a failure, told once, and all of it counts. */
+START_TEST(test_copied_over) {
+  const struct MapKind *kind = &map_kinds[_i];
+  ResourceSpec spec = spec_of(kind->kind, map_of(TYPE_STRING, TYPE_STRING));
+  ResourceContext context = {.tell = count_told};
+  gsize length;
+  g_autofree char *path = path_of(kind->file);
+  write_map(kind, &(Content){two, 0, 2000});
+  g_autofree char *bytes = contents_of(path, &length);
+  ck_assert_int_eq(g_remove(path), 0);
+  write_map(kind, &(Content){one, 0, 20000});
+  told = 0;
+  g_autoptr(Resource) map = spec.kind->open(&spec, &context, NULL);
+  ck_assert_ptr_nonnull(map);
+  ck_assert_str_eq(ask(map, TYPE_STRING, "k"), "k=one");
+  for (gsize part = 1; part < 10; part++) {
+    copy_over(path, bytes, length * part / 10, part > 1 ? length * (part - 1) / 10 : 0);
+    const char *answer = ask(map, TYPE_STRING, "k");
+    ck_assert_msg(g_str_has_prefix(answer, "failed: "), "%s", answer);
+  }
+  ck_assert_uint_ge(told, 1);
+  ck_assert_uint_le(told, 2);
+  copy_over(path, bytes, length, length * 9 / 10);
+  ck_assert_str_eq(ask(map, TYPE_STRING, "k"), "k=two");
+  ck_assert_str_eq(ask(map, TYPE_STRING, "key 1999"), "key 1999=value 1999");
+  ck_assert_str_eq(ask(map, TYPE_STRING, "key 2000"), "-");
+}
+END_TEST
+
+enum { DAMAGES = 300 };
+
+/* Bytes of garbage, from a seed: whatever is answered, the process lives, before and after it opens the file anew. */
+START_TEST(test_damage) {
+  const struct MapKind *kind = &map_kinds[_i];
+  gsize length;
+  g_autofree char *path = path_of(kind->file);
+  write_map(kind, &(Content){one, 0, 300});
+  g_autofree char *good = contents_of(path, &length);
+  g_autoptr(GRand) random = g_rand_new_with_seed(20261124);
+  g_autoptr(Resource) map = open_map(kind->kind, map_of(TYPE_STRING, TYPE_STRING));
+  unsigned failed = 0;
+  for (int i = 0; i < DAMAGES; i++) {
+    g_autofree char *bytes = g_memdup2(good, length);
+    for (int spots = g_rand_int_range(random, 1, 40); spots > 0; spots--) {
+      bytes[g_rand_int_range(random, 0, (gint32)length)] = (char)g_rand_int(random);
+    }
+    write_over(path, bytes, length, 0);
+    for (int k = 0; k < 20; k++) {
+      const char *key = arena_printf(arena, "key %d", g_rand_int_range(random, 0, 320));
+      failed += g_str_has_prefix(ask(map, TYPE_STRING, key), "failed: ");
+    }
+    if (i % 10 == 0) {
+      ResourceSpec spec = spec_of(kind->kind, map_of(TYPE_STRING, TYPE_STRING));
+      Resource *other = spec.kind->open(&spec, &plain_context, NULL);
+      resource_unref(other);
+    }
+  }
+  ck_assert_uint_gt(failed, 0);
+  copy_over(path, good, length, 0);
+  ck_assert_str_eq(ask(map, TYPE_STRING, "key 299"), "key 299=value 299");
+}
+END_TEST
+
+/* ---- the guard ---- */
+
+static void read_byte(void *self) {
+  volatile const char *byte = self;
+  (void)*byte;
+}
+
+static void leave(void *self) {
+  (void)self;
+  map_guard_leave();
+  ck_abort_msg("not left");
+}
+
+static gpointer read_missing_page(gpointer data) {
+  return GINT_TO_POINTER(map_guard_run(read_byte, data) ? 2 : 1);
+}
+
+/* In this thread and in one that has all signals blocked; outside of it a fault is what it always was. */
+START_TEST(test_guard) {
+  g_autofree char *path = path_of("page");
+  ck_assert(g_file_set_contents(path, "x", 1, NULL));
+  int descriptor = open(path, O_RDWR | O_CLOEXEC);
+  char *page = mmap(NULL, 1, PROT_READ, MAP_SHARED, descriptor, 0);
+  ck_assert(page != MAP_FAILED);
+  ck_assert(map_guard_run(read_byte, page));
+  ck_assert_int_eq(ftruncate(descriptor, 0), 0);
+  for (int i = 0; i < 3; i++) {
+    ck_assert(!map_guard_run(read_byte, page));
+  }
+  sigset_t all, before;
+  (void)sigfillset(&all);
+  ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &all, &before), 0);
+  ck_assert_int_eq(GPOINTER_TO_INT(g_thread_join(g_thread_new("blocked", read_missing_page, page))), 1);
+  ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+  ck_assert(!map_guard_run(leave, NULL));
+  map_guard_leave(); /* nothing to leave */
+  pid_t child = fork();
+  ck_assert_int_ge(child, 0);
+  if (child == 0) {
+    read_byte(page);
+    _exit(0);
+  }
+  int status;
+  ck_assert_int_eq(waitpid(child, &status, 0), child);
+  ck_assert(!WIFEXITED(status) || WEXITSTATUS(status) != 0);
+  ck_assert_int_eq(munmap(page, 1), 0);
+  ck_assert_int_eq(close(descriptor), 0);
 }
 END_TEST
 
@@ -477,6 +639,10 @@ static void add_tests(TCase *tests) {
   tcase_add_loop_test(tests, test_missing_and_optional, 0, kinds);
   tcase_add_loop_test(tests, test_unusable, 0, kinds);
   tcase_add_loop_test(tests, test_cut_off, 0, kinds);
+  tcase_add_loop_test(tests, test_emptied, 0, kinds);
+  tcase_add_loop_test(tests, test_copied_over, 0, kinds);
+  tcase_add_loop_test(tests, test_damage, 0, kinds);
+  tcase_add_test(tests, test_guard);
   tcase_add_test(tests, test_lmdb_grows_in_place);
   tcase_add_test(tests, test_lmdb_locks);
   tcase_add_loop_test(tests, test_threads, 0, kinds);
