@@ -36,18 +36,37 @@ typedef struct PolicyRequest {
   Slice protocol_state;
   Slice policy_context;
   Slice size;                   /* declared or actual, by protocol_state */
+  Slice other;                  /* the value of some attribute that is none of these: the parser's own */
   PolicyState state;            /* what protocol_state says; valid after POLICY_PARSE_REQUEST */
   bool has_request;             /* request=smtpd_access_policy was there */
   const char *buffer;           /* where the slices point: when the caller's buffer has moved, policy_parse moves them */
 } PolicyRequest;
 
+enum { POLICY_PATTERN_TEXT = 1024, POLICY_PATTERN_LINES = 48 };
+
+/* A line "name=value\n" of the pattern. */
+typedef struct PolicyPatternLine {
+  uint16_t start, value; /* where it and its value stand in the text; `value` at the next line: it must be equal as a whole */
+  uint16_t length;       /* of the value */
+  uint16_t slot;         /* where a request keeps it */
+  uint8_t place;         /* what it names: 0, nothing that we know */
+} PolicyPatternLine;
+
+/* Names, order and values of an earlier request of the connection: a guess at those of the next ones. */
+typedef struct PolicyPattern {
+  unsigned count;       /* of the lines */
+  uint8_t request_line; /* which of them is request=smtpd_access_policy, where there is one */
+  PolicyPatternLine lines[POLICY_PATTERN_LINES + 2]; /* where the last one ends, and the end */
+  char text[POLICY_PATTERN_TEXT];
+} PolicyPattern;
+
 /* How far a request is read; {0} at the start of a connection. */
 typedef struct PolicyParser {
-  size_t line;    /* where the first line stands that is not read yet */
-  size_t scanned; /* bytes already searched for that line's end */
-  unsigned count; /* attributes so far */
-  /* What each line of the last request named: a guess at the next one's, since Postfix sends its attributes in one order. 0: nothing that we know. */
-  uint8_t usual[LIMIT_POLICY_ATTRIBUTES];
+  size_t line;         /* where the first line stands that is not read yet */
+  size_t scanned;      /* bytes already searched for that line's end */
+  unsigned count;      /* attributes so far */
+  uint8_t usual_state; /* protocol_state of the last request: a guess too */
+  PolicyPattern pattern;
 } PolicyParser;
 
 /*
@@ -67,6 +86,7 @@ typedef struct PolicyOptions {
   unsigned deadline_ms;
   PhaseSet owned;           /* phases that this door answers; the others (the milter's, when both are on) are left out */
   MatchSpace *match_space;  /* of one question at a time; may be NULL */
+  AnswerSource answers;     /* as of an evaluation */
 } PolicyOptions;
 
 /* Puts a request's facts into a session (reset before): borrowed, so the request's buffer must outlive them. */

@@ -3,27 +3,31 @@
  *
  * Lines are read as they come in, each once; a line that is not complete is searched for its end from where the last search stopped. So a request costs the same in one
  * read as in many. The names of attributes are found in a table made from fact.def: one hash of a few letters, one
- * comparison; a line that names what it named in the connection's last request needs the comparison only.
+ * comparison.
+ *
+ * Postfix sends the same attributes in one order, and most have the values of the last request. So a connection keeps the text of a request as a pattern: where
+ * a request is held against it byte by byte, what is equal needs no look at its lines, and where it differs in a value only that value is read.
  */
 #include "common/door/policy.h"
 
 #include <stddef.h>
 #include <string.h>
 
+#include "common/base/byte_find.h"
 #include "common/base/limits.h"
 
-enum { ATTRIBUTE_PLACES = 128, NAME_WORDS = 4, NAME_ROOM = NAME_WORDS * 8, NO_SLOT = sizeof(PolicyRequest) };
-G_STATIC_ASSERT(ATTRIBUTE_PLACES <= UINT8_MAX); /* PolicyParser.usual counts places from 1 */
+enum { ATTRIBUTE_PLACES = 128, NO_SLOT = sizeof(PolicyRequest) };
+G_STATIC_ASSERT(ATTRIBUTE_PLACES <= UINT8_MAX); /* PolicyPatternLine.place counts places from 1 */
+G_STATIC_ASSERT(sizeof(PolicyRequest) <= UINT16_MAX);
 
 typedef struct Attribute {
-  Slice name;                 /* empty: a free place */
-  size_t slot;                /* where its value goes: the offset of a slice in PolicyRequest */
-  uint64_t words[NAME_WORDS]; /* "name=", compared eight bytes at a time */
-  uint64_t mask;              /* the bytes of its last word that count */
+  Slice name;  /* empty: a free place */
+  size_t slot; /* where its value goes: the offset of a slice in PolicyRequest */
 } Attribute;
 
 typedef struct AttributeTable {
   Attribute places[ATTRIBUTE_PLACES];
+  size_t request_size; /* read from here, the compiler does not know it and calls memset, which is quicker than what it writes itself */
 } AttributeTable;
 
 /* Attributes that are not simply a fact. */
@@ -70,12 +74,7 @@ static void attribute_add(AttributeTable *table, const char *text, size_t slot) 
     }
     place = (place + 1) % ATTRIBUTE_PLACES;
   }
-  g_assert(name.length < NAME_ROOM);
-  Attribute *attribute = &table->places[place];
-  *attribute = (Attribute){.name = name, .slot = slot};
-  memcpy(attribute->words, name.data, name.length);
-  ((char *)attribute->words)[name.length] = '=';
-  memset(&attribute->mask, 0xff, name.length % 8 + 1);
+  table->places[place] = (Attribute){.name = name, .slot = slot};
 }
 
 /* Made once, from fact.def; constant afterwards. */
@@ -92,6 +91,7 @@ static const AttributeTable *attribute_table(void) {
         attribute_add(&table, source, offsetof(PolicyRequest, attributes) + (size_t)fact * sizeof(Slice));
       }
     }
+    table.request_size = sizeof(PolicyRequest);
     g_once_init_leave(&made, 1);
   }
   return &table;
@@ -136,6 +136,7 @@ static void request_rebase(PolicyRequest *request, const char *buffer) {
   slice_rebase(&request->protocol_state, request->buffer, buffer);
   slice_rebase(&request->policy_context, request->buffer, buffer);
   slice_rebase(&request->size, request->buffer, buffer);
+  slice_rebase(&request->other, request->buffer, buffer);
   request->buffer = buffer;
 }
 
@@ -157,33 +158,137 @@ static bool take_value(const Attribute *attribute, Slice value, PolicyRequest *r
   return true;
 }
 
-/* SYNTAX: name "=" value; false and *problem when it is none. *usual becomes what the line names. */
-static bool parse_line(const AttributeTable *table, Slice line, PolicyRequest *request, uint8_t *usual, const char **problem) {
+/* ---- The pattern ---- */
+
+/* Where the value of a line of the pattern goes: to the attribute that it names, if no line before it names the same. */
+static uint16_t pattern_slot(const PolicyPattern *pattern, const Attribute *attribute) {
+  if (attribute == NULL || attribute->slot == NO_SLOT) {
+    return offsetof(PolicyRequest, other);
+  }
+  for (unsigned i = 0; i < pattern->count; i++) {
+    if (pattern->lines[i].slot == attribute->slot) {
+      return offsetof(PolicyRequest, other);
+    }
+  }
+  return (uint16_t)attribute->slot;
+}
+
+/* The request's line number `at` is this one: the pattern's is so too from now on, if it did not name the same. A long value is left out. */
+static void pattern_learn(PolicyPattern *pattern, unsigned at, const Attribute *attribute, uint8_t place, Slice name, Slice value) {
+  enum { VALUE_MAX = 64 };
+  if (at < pattern->count && pattern->lines[at].place == place) {
+    return;
+  }
+  if (at > pattern->count || at == POLICY_PATTERN_LINES) {
+    return;
+  }
+  pattern->count = at;
+  unsigned start = pattern->lines[at].start;
+  bool is_request = attribute != NULL && attribute->slot == NO_SLOT;
+  if (value.length > VALUE_MAX && !is_request) {
+    value = SLICE_EMPTY;
+  }
+  size_t length = name.length + 1 + value.length + 1;
+  if (length > POLICY_PATTERN_TEXT - start) {
+    return;
+  }
+  char *text = pattern->text + start;
+  memcpy(text, name.data, name.length);
+  text[name.length] = '=';
+  if (value.length > 0) {
+    memcpy(text + name.length + 1, value.data, value.length);
+  }
+  text[length - 1] = '\n';
+  PolicyPatternLine *line = &pattern->lines[at];
+  line->place = place;
+  line->slot = pattern_slot(pattern, attribute);
+  line->value = (uint16_t)(is_request ? start + length : start + name.length + 1);
+  line->length = (uint16_t)value.length;
+  if (is_request && at <= pattern->request_line) {
+    pattern->request_line = (uint8_t)at;
+  } else if (at <= pattern->request_line) {
+    pattern->request_line = UINT8_MAX;
+  }
+  pattern->lines[at + 1].start = (uint16_t)(start + length);
+  pattern->lines[at + 2].start = UINT16_MAX;
+  pattern->count = at + 1;
+}
+
+/*
+ * Reads lines as long as each names what the pattern's does. What else there is to say about a line (it is not complete, too long, one too many, wrong) is left to
+ * parse_lines, which begins where this ends. Not inline: the loop wants all registers for itself.
+ */
+G_GNUC_NO_INLINE static void parse_like_pattern(PolicyParser *parser, Slice buffer, PolicyRequest *request) {
+  const PolicyPattern *pattern = &parser->pattern;
+  const PolicyPatternLine *at = pattern->lines + parser->count, *end = pattern->lines + pattern->count;
+  const char *line = buffer.data + parser->line, *limit = buffer.data + MIN(buffer.length, (size_t)LIMIT_POLICY_REQUEST);
+  if (line > limit) {
+    return;
+  }
+  while (at < end) {
+    const ptrdiff_t shift = line - buffer.data - at->start; /* from the pattern's text to the buffer */
+    size_t equal = bytes_common(line, pattern->text + at->start, (size_t)MIN(limit - line, end->start - at->start));
+    size_t reach = at->start + equal;
+    for (; at[1].start <= reach; at++) { /* ends: behind the last line stands one that begins nowhere */
+      *(Slice *)((char *)request + at->slot) = slice_make(buffer.data + (shift + at->value), at->length);
+    }
+    line = buffer.data + (shift + at->start);
+    if (at == end || reach < at->value) {
+      break;
+    }
+    const char *newline = bytes_find(buffer.data + (shift + (ptrdiff_t)reach), limit, '\n');
+    if (newline == NULL || newline - line > LIMIT_POLICY_LINE) {
+      break;
+    }
+    const char *value = buffer.data + (shift + at->value);
+    *(Slice *)((char *)request + at->slot) = slice_make(value, (size_t)(newline - value));
+    line = newline + 1;
+    at++;
+  }
+  parser->count = (unsigned)(at - pattern->lines);
+  parser->line = (size_t)(line - buffer.data);
+  parser->scanned = MAX(parser->scanned, parser->line);
+  request->has_request = request->has_request || parser->count > pattern->request_line;
+}
+
+/* ---- Lines ---- */
+
+/* SYNTAX: name "=" value; false and *problem when it is none. */
+static bool parse_line(const AttributeTable *table, Slice line, PolicyParser *parser, PolicyRequest *request, const char **problem) {
   const char *equals = memchr(line.data, '=', line.length);
   if (equals == NULL) {
     *problem = "a line without \"=\"";
     return false;
   }
-  const Attribute *attribute = attribute_find(table, slice_make(line.data, (size_t)(equals - line.data)));
-  *usual = attribute != NULL ? (uint8_t)(attribute - table->places + 1) : 0;
-  if (attribute == NULL) {
-    return true;
+  Slice name = slice_make(line.data, (size_t)(equals - line.data));
+  Slice value = slice_make(equals + 1, line.length - name.length - 1);
+  const Attribute *attribute = attribute_find(table, name);
+  if (attribute != NULL && !take_value(attribute, value, request, problem)) {
+    return false;
   }
-  return take_value(attribute, slice_make(equals + 1, (size_t)(line.data + line.length - (equals + 1))), request, problem);
+  uint8_t place = attribute != NULL ? (uint8_t)(attribute - table->places + 1) : 0;
+  pattern_learn(&parser->pattern, parser->count++, attribute, place, name, value);
+  return true;
 }
 
-static bool parse_state(PolicyRequest *request) {
-  for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
-    if (slice_equal(request->protocol_state, states[i].name)) {
-      request->state = states[i].state;
-      return true;
+/* What the last request asked is tried first. */
+static bool parse_state(PolicyParser *parser, PolicyRequest *request) {
+  if (!slice_equal(request->protocol_state, states[parser->usual_state].name)) {
+    size_t at = 0;
+    while (at < G_N_ELEMENTS(states) && !slice_equal(request->protocol_state, states[at].name)) {
+      at++;
     }
+    if (at == G_N_ELEMENTS(states)) {
+      return false;
+    }
+    parser->usual_state = (uint8_t)at;
   }
-  return false;
+  request->state = states[parser->usual_state].state;
+  return true;
 }
 
 /* At the empty line. */
-static PolicyParse request_end(Slice whole, PolicyRequest *request, const Outcomes *out) {
+static PolicyParse request_end(PolicyParser *parser, Slice whole, PolicyRequest *request, const Outcomes *out) {
   const char *nul = memchr(whole.data, '\0', whole.length);
   if (nul != NULL) {
     return malformed(out, "a NUL byte", slice_from_offset(whole, (size_t)(nul - whole.data)));
@@ -191,7 +296,7 @@ static PolicyParse request_end(Slice whole, PolicyRequest *request, const Outcom
   if (!request->has_request) {
     return malformed(out, "a request without request=smtpd_access_policy", whole);
   }
-  if (!parse_state(request)) {
+  if (!parse_state(parser, request)) {
     bool missing = request->protocol_state.data == NULL;
     return malformed(out, missing ? "a request without protocol_state" : "an unknown protocol_state",
                      missing ? whole : request->protocol_state);
@@ -199,59 +304,14 @@ static PolicyParse request_end(Slice whole, PolicyRequest *request, const Outcom
   return POLICY_PARSE_REQUEST;
 }
 
-/* The line begins with "name=". `room` bytes may be read. */
-static inline bool line_names(const Attribute *attribute, const char *line, size_t room) {
-  size_t length = attribute->name.length;
-  if (room < NAME_ROOM) {
-    return room > length && line[length] == '=' && memcmp(line, attribute->name.data, length) == 0;
-  }
-  size_t last = length / 8;
-  uint64_t word;
-  for (size_t i = 0; i < last; i++) {
-    memcpy(&word, line + i * 8, 8);
-    if (word != attribute->words[i]) {
-      return false;
-    }
-  }
-  memcpy(&word, line + last * 8, 8);
-  return ((word ^ attribute->words[last]) & attribute->mask) == 0;
-}
-
-/*
- * Reads lines as long as each names what it named in the last request: an attribute that goes to a slot. What else there is to say about a line (it is not complete, too
- * long, one too many) is left to parse_lines, which begins where this ends. Not inline: the loop wants all registers for itself.
- */
-G_GNUC_NO_INLINE static void parse_usual_lines(const AttributeTable *table, PolicyParser *parser, Slice buffer, PolicyRequest *request) {
-  const char *line = buffer.data + parser->line, *limit = buffer.data + MIN(buffer.length, (size_t)LIMIT_POLICY_REQUEST);
-  unsigned count = parser->count;
-  for (; count < LIMIT_POLICY_ATTRIBUTES && parser->usual[count] != 0; count++) {
-    const Attribute *attribute = &table->places[parser->usual[count] - 1];
-    if (attribute->slot == NO_SLOT || !line_names(attribute, line, (size_t)(limit - line))) {
-      break;
-    }
-    /* Most values are empty. */
-    const char *value = line + attribute->name.length + 1;
-    const char *newline = value < limit && *value == '\n' ? value : memchr(value, '\n', (size_t)(limit - value));
-    if (newline == NULL || newline - line > LIMIT_POLICY_LINE) {
-      break;
-    }
-    Slice *slot = slot_of(attribute, request);
-    if (slot->data == NULL) {
-      *slot = slice_make(value, (size_t)(newline - value));
-    }
-    line = newline + 1;
-  }
-  parser->count = count;
-  parser->line = (size_t)(line - buffer.data);
-  parser->scanned = MAX(parser->scanned, parser->line);
-}
-
 static PolicyParse parse_lines(PolicyParser *parser, Slice buffer, PolicyRequest *request, size_t *used, const Outcomes *out) {
   const AttributeTable *table = attribute_table();
   for (;;) {
-    parse_usual_lines(table, parser, buffer, request);
+    if (parser->count < parser->pattern.count) {
+      parse_like_pattern(parser, buffer, request);
+    }
     Slice rest = slice_from_offset(buffer, parser->scanned);
-    const char *newline = rest.length ? memchr(rest.data, '\n', rest.length) : NULL;
+    const char *newline = bytes_find(rest.data, rest.data + rest.length, '\n');
     size_t end = newline ? (size_t)(newline - buffer.data) : buffer.length;
     Slice line = slice_make(buffer.data + parser->line, end - parser->line);
     if (line.length > LIMIT_POLICY_LINE) {
@@ -267,13 +327,13 @@ static PolicyParse parse_lines(PolicyParser *parser, Slice buffer, PolicyRequest
     parser->line = parser->scanned = end + 1;
     if (line.length == 0) {
       *used = end + 1;
-      return request_end(slice_make(buffer.data, end), request, out);
+      return request_end(parser, slice_make(buffer.data, end), request, out);
     }
     if (parser->count == LIMIT_POLICY_ATTRIBUTES) {
       return malformed(out, "a request with too many attributes", line);
     }
     const char *problem = NULL;
-    if (!parse_line(table, line, request, &parser->usual[parser->count++], &problem)) {
+    if (!parse_line(table, line, parser, request, &problem)) {
       return malformed(out, problem, line);
     }
   }
@@ -284,7 +344,8 @@ PolicyParse policy_parse(PolicyParser *parser, Slice buffer, PolicyRequest *requ
     return POLICY_PARSE_MORE;
   }
   if (parser->line == 0 && parser->scanned == 0) {
-    *request = (PolicyRequest){.buffer = buffer.data};
+    memset(request, 0, attribute_table()->request_size);
+    request->buffer = buffer.data;
   } else if (request->buffer != buffer.data) {
     request_rebase(request, buffer.data);
   }

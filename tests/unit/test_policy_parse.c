@@ -156,6 +156,92 @@ START_TEST(test_other_order) {
 }
 END_TEST
 
+static void assert_same_request(const Parsed *a, const Parsed *b, const char *text) {
+  ck_assert_msg(a->result == b->result && a->used == b->used && a->request.state == b->request.state, "%s", text);
+  for (int fact = 0; fact < FACT_COUNT; fact++) {
+    Slice one = a->request.attributes[fact], other = b->request.attributes[fact];
+    ck_assert_msg(slice_equal(one, other) && (one.data == NULL) == (other.data == NULL), "%s in %s", fact_info((Fact)fact)->name, text);
+  }
+  ck_assert_msg(slice_equal(a->request.size, b->request.size), "%s", text);
+  ck_assert_msg(slice_equal(a->request.policy_context, b->request.policy_context), "%s", text);
+}
+
+/* Whatever was read before, and wherever the request is split, it reads as it does for a new parser. */
+START_TEST(test_after_others) {
+  GString *many = g_string_new(RCPT), *endless = g_string_new(RCPT "helo_name=");
+  for (int i = 0; i < 60; i++) {
+    g_string_append_printf(many, "unknown_attribute_%d=with a value of its own\n", i);
+    g_string_append(endless, "a.long.name.");
+  }
+  g_string_append(many, "sender=a@b.test\n\n");
+  g_string_append(endless, "\nsender=a@b.test\nrecipient=\n\n");
+  const char *const texts[] = {
+      RCPT "client_address=192.0.2.1\nsender=one@b.test\nrecipient=r@b.test\nsize=1\npolicy_context=mx\n\n",
+      RCPT "client_address=192.0.2.1\nsender=one@b.test\nrecipient=r@b.test\nsize=1\npolicy_context=mx\n\n",
+      RCPT "client_address=192.0.2.100\nsender=o@b.test\nrecipient=r@b.test\nsize=12\npolicy_context=\n\n",
+      RCPT "client_address=\nsender=\nrecipient=\nsize=\npolicy_context=submission\n\n",
+      RCPT "client_address=192.0.2.1\nsender=one@b.test\nsender=two@b.test\nrecipient=r@b.test\nsize=1\nsize=2\n\n",
+      RCPT "client_address=192.0.2.1\nsender=\nsender=three@b.test\nrecipient=r@b.test\nsize=\nsize=3\n\n",
+      RCPT "client_address=192.0.2.1\nsender=one@b.test\nrecipients=r@b.test\nsize=1\n\n",
+      RCPT "client_address=192.0.2.1\nsender=one@b.test\nrecipient=r@b.test\nrecipient_=1\n\n",
+      "protocol_state=DATA\n" HEAD "sender=one@b.test\nrecipient=r@b.test\n\n",
+      "protocol_state=DATA\n" HEAD "request=other\nsender=one@b.test\nrecipient=r@b.test\n\n",
+      "protocol_state=MAIL\n" HEAD "request=others\nsender=one@b.test\n\n",
+      "sender=one@b.test\nprotocol_state=MAIL\n" HEAD "\n",
+      HEAD "protocol_state=END-OF-MESSAGE\nsize=100\n\n",
+      many->str,
+      endless->str,
+  };
+  for (size_t before = 0; before < G_N_ELEMENTS(texts); before++) {
+    PolicyParser learned = {0};
+    Parsed first = {0};
+    first.result = policy_parse(&learned, slice_from(texts[before]), &first.request, &first.used, &first.problem, &first.excerpt);
+    ck_assert_int_eq(first.result, POLICY_PARSE_REQUEST);
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+      Parsed expected = parse(slice_from(texts[i]));
+      for (size_t split = 0; split <= strlen(texts[i]); split++) {
+        PolicyParser parser = learned;
+        Parsed parsed = {0};
+        parsed.result = policy_parse(&parser, slice_make(texts[i], split), &parsed.request, &parsed.used, &parsed.problem, &parsed.excerpt);
+        if (split < strlen(texts[i])) {
+          ck_assert_int_eq(parsed.result, POLICY_PARSE_MORE);
+          parsed.result = policy_parse(&parser, slice_from(texts[i]), &parsed.request, &parsed.used, &parsed.problem, &parsed.excerpt);
+        }
+        assert_same_request(&parsed, &expected, texts[i]);
+      }
+    }
+  }
+  g_string_free(many, TRUE);
+  g_string_free(endless, TRUE);
+}
+END_TEST
+
+/* What was right in the last request may be wrong in this one. */
+START_TEST(test_wrong_after_right) {
+  static const char right[] = RCPT "sender=a@b.test\n\n";
+  static const struct {
+    const char *text, *problem;
+  } wrong[] = {
+      {"request=smtpd_access_policies\nprotocol_state=RCPT\nsender=a@b.test\n\n", "a request other than smtpd_access_policy"},
+      {"request=smtpd_access_polic\nprotocol_state=RCPT\nsender=a@b.test\n\n", "a request other than smtpd_access_policy"},
+      {HEAD "protocol_state=RCPTS\nsender=a@b.test\n\n", "an unknown protocol_state"},
+      {HEAD "protocol_state=RCP\nsender=a@b.test\n\n", "an unknown protocol_state"},
+      {HEAD "protocol_states=RCPT\nsender=a@b.test\n\n", "a request without protocol_state"},
+      {RCPT "sender\n\n", "a line without \"=\""},
+      {RCPT "sender=a@b.test\n.\n", "a line without \"=\""},
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+    PolicyParser parser = {0};
+    Parsed parsed = {0};
+    ck_assert_int_eq(policy_parse(&parser, slice_from(right), &parsed.request, &parsed.used, &parsed.problem, &parsed.excerpt),
+                     POLICY_PARSE_REQUEST);
+    ck_assert_int_eq(policy_parse(&parser, slice_from(wrong[i].text), &parsed.request, &parsed.used, &parsed.problem, &parsed.excerpt),
+                     POLICY_PARSE_MALFORMED);
+    ck_assert_str_eq(parsed.problem, wrong[i].problem);
+  }
+}
+END_TEST
+
 static const struct {
   Slice text;
   const char *problem, *excerpt;
@@ -323,6 +409,8 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, test_split_anywhere);
   tcase_add_test(tests, test_pipelined);
   tcase_add_test(tests, test_other_order);
+  tcase_add_test(tests, test_after_others);
+  tcase_add_test(tests, test_wrong_after_right);
   tcase_add_loop_test(tests, test_malformed, 0, G_N_ELEMENTS(malformed));
   tcase_add_test(tests, test_line_limit);
   tcase_add_test(tests, test_request_limit);
