@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/ask/scheduler.h"
 #include "common/base/limits.h"
 #include "common/service/decision_log.h"
 
@@ -143,6 +144,7 @@ static MilterOptions session_options(const Filter *filter) {
       .service = count > 0 ? listener_service(listeners[0]) : config->service,
       .owned = config_owned_phases(config, DOOR_MILTER),
       .clock = daemon_clock(filter->daemon),
+      .answers = scheduler_answers(daemon_scheduler(filter->daemon)),
       .message = {.memory = config->message_memory, .body_text = config->body_limit},
   };
 }

@@ -3,6 +3,7 @@
  */
 #include "policy/protocol.h"
 
+#include "common/ask/scheduler.h"
 #include "common/service/decision_log.h"
 #include "policy/connection.h"
 
@@ -36,6 +37,7 @@ static Asked policy_ask(Connection *connection, Slice *answer) {
       .deadline_ms = config->deadline_ms,
       .owned = server->owned[DOOR_POLICY],
       .match_space = work->match_space,
+      .answers = scheduler_answers(daemon_scheduler(server->daemon)),
   };
   return (Asked){.policy =
                      policy_question_new(work->arena, server_ruleset(server), work->sessions[DOOR_POLICY], &work->variables, server->memory,
@@ -124,6 +126,7 @@ static Asked socketmap_ask(Connection *connection, Slice *answer) {
       .deadline_ms = config->deadline_ms,
       .owned = server->owned[DOOR_SOCKETMAP],
       .match_space = work->match_space,
+      .answers = scheduler_answers(daemon_scheduler(server->daemon)),
   };
   return (Asked){.socketmap = socketmap_question_new(work->arena, server_ruleset(server), work->sessions[DOOR_SOCKETMAP], &work->variables,
                                                      request, &options, daemon_clock(server->daemon))};

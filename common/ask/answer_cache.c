@@ -12,6 +12,7 @@ typedef struct Entry {
   Answer *answer; /* the last good one; NULL: none */
   int64_t good_until;
   int64_t kept_until; /* from good_until on it is stale */
+  Answer *stale;      /* `answer` as it was given last when its time was over; NULL: not yet */
   Answer *failure;    /* the last look-up failed; NULL: it did not */
   int64_t failed_until;
   size_t cost;
@@ -49,6 +50,7 @@ static void drop_entry(AnswerCache *cache, Entry *entry) {
   cache->bytes -= entry->cost;
   question_unref(entry->question);
   answer_unref(entry->answer);
+  answer_unref(entry->stale);
   answer_unref(entry->failure);
   g_free(entry);
 }
@@ -72,6 +74,7 @@ static Entry *entry_of(AnswerCache *cache, const Question *question, int64_t now
   }
   if (now >= entry->kept_until) {
     g_clear_pointer(&entry->answer, answer_unref);
+    g_clear_pointer(&entry->stale, answer_unref);
   }
   if (now >= entry->failed_until) {
     g_clear_pointer(&entry->failure, answer_unref);
@@ -88,6 +91,30 @@ static void used_now(AnswerCache *cache, Entry *entry) {
   g_queue_push_head_link(&cache->by_use, &entry->link);
 }
 
+static size_t cost_of(const Entry *entry) {
+  size_t payload = entry->answer && entry->answer->payload ? g_bytes_get_size(entry->answer->payload) : 0;
+  size_t stale = entry->stale ? sizeof(Answer) + strlen(entry->stale->reason) + 1 : 0;
+  size_t reason = entry->failure ? sizeof(Answer) + strlen(entry->failure->reason) + 1 : 0;
+  return sizeof(Entry) + sizeof(Question) + sizeof(Answer) + entry->question->key_length + strlen(entry->question->resource) + payload +
+         stale + reason;
+}
+
+static void weigh(AnswerCache *cache, Entry *entry) {
+  cache->bytes -= entry->cost;
+  entry->cost = cost_of(entry);
+  cache->bytes += entry->cost;
+}
+
+/* Each request of a client that is known gets one while a list is away, most often for the same reason. */
+static Answer *stale_of(AnswerCache *cache, Entry *entry, const char *reason) {
+  if (!entry->stale || strcmp(entry->stale->reason, reason) != 0) {
+    answer_unref(entry->stale);
+    entry->stale = answer_new_stale(entry->answer, reason);
+    weigh(cache, entry);
+  }
+  return answer_ref(entry->stale);
+}
+
 Answer *answer_cache_find(AnswerCache *cache, const Question *question, int64_t now) {
   Entry *entry = entry_of(cache, question, now);
   if (!entry) {
@@ -100,7 +127,7 @@ Answer *answer_cache_find(AnswerCache *cache, const Question *question, int64_t 
   if (!entry->failure) {
     return NULL;
   }
-  return entry->answer ? answer_new_stale(entry->answer, entry->failure->reason) : answer_ref(entry->failure);
+  return entry->answer ? stale_of(cache, entry, entry->failure->reason) : answer_ref(entry->failure);
 }
 
 Answer *answer_cache_find_stale(AnswerCache *cache, const Question *question, const char *reason, int64_t now) {
@@ -109,7 +136,7 @@ Answer *answer_cache_find_stale(AnswerCache *cache, const Question *question, co
     return NULL;
   }
   used_now(cache, entry);
-  return answer_new_stale(entry->answer, reason);
+  return stale_of(cache, entry, reason);
 }
 
 static Answer *copy_for_keeping(const Answer *answer) {
@@ -121,13 +148,6 @@ static Answer *copy_for_keeping(const Answer *answer) {
 
 static bool says_the_same(const Answer *a, const Answer *b) {
   return a->state == b->state && (a->payload && b->payload ? g_bytes_equal(a->payload, b->payload) : a->payload == b->payload);
-}
-
-static size_t cost_of(const Entry *entry) {
-  size_t payload = entry->answer && entry->answer->payload ? g_bytes_get_size(entry->answer->payload) : 0;
-  size_t reason = entry->failure ? sizeof(Answer) + strlen(entry->failure->reason) + 1 : 0;
-  return sizeof(Entry) + sizeof(Question) + sizeof(Answer) + entry->question->key_length + strlen(entry->question->resource) + payload +
-         reason;
 }
 
 static Entry *new_entry(AnswerCache *cache, Question *question) {
@@ -159,14 +179,13 @@ void answer_cache_put(AnswerCache *cache, Question *question, const Answer *answ
     entry->failed_until = until;
   } else {
     answer_unref(entry->answer);
+    g_clear_pointer(&entry->stale, answer_unref);
     entry->answer = copy_for_keeping(answer);
     entry->good_until = until;
     entry->kept_until = until + LIMIT_STALE_SECONDS * NANOSECONDS_PER_SECOND;
   }
   used_now(cache, entry);
-  cache->bytes -= entry->cost;
-  entry->cost = cost_of(entry);
-  cache->bytes += entry->cost;
+  weigh(cache, entry);
   while (cache->by_use.length > cache->entries_max || (cache->bytes > cache->bytes_max && cache->by_use.length > 0)) {
     drop_entry(cache, cache->by_use.tail->data);
   }

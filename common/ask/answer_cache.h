@@ -16,7 +16,7 @@ AnswerCache *answer_cache_new(size_t entries_max, size_t bytes_max);
 void answer_cache_free(AnswerCache *cache); /* takes NULL */
 
 /*
- * The kept answer, transfer full, marked `from_cache`; a stale one where the last look-up has just failed and there was a good one before. NULL: the
+ * The kept answer, transfer full and shared: nothing is taken from the heap for an answer that is fresh, or that was stale for this reason before. Marked `from_cache`; a stale one where the last look-up has just failed and there was a good one before. NULL: the
  * question must be asked (again).
  */
 Answer *answer_cache_find(AnswerCache *cache, const Question *question, int64_t now);

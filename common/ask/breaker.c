@@ -19,6 +19,7 @@ typedef struct Breaker {
   BreakerKey key;
   char *resource; /* what the key says */
   bool resting;
+  Answer *rest;                     /* what is said while it does; NULL before */
   guint failed[LIMIT_ROW_FAILURES]; /* hashes of the different questions in the row */
   unsigned count;
   int64_t first_failure, last_failure;
@@ -44,6 +45,7 @@ static gboolean equal_keys(gconstpointer a, gconstpointer b) {
 static void breaker_free(void *item) {
   Breaker *breaker = item;
   g_free(breaker->resource);
+  answer_unref(breaker->rest);
   g_free(breaker);
 }
 
@@ -85,6 +87,11 @@ BreakerState breakers_ask(Breakers *breakers, const Question *question, int64_t 
   }
   breaker->next_trial = now + LIMIT_TRIAL_SECONDS * NANOSECONDS_PER_SECOND;
   return BREAKER_TRIAL;
+}
+
+Answer *breakers_answer(const Breakers *breakers, const Question *question) {
+  const Breaker *breaker = breakers->resting > 0 ? find(breakers, question) : NULL;
+  return breaker && breaker->resting ? answer_ref(breaker->rest) : NULL;
 }
 
 static BreakerChange note_good(Breakers *breakers, const Question *question) {
@@ -134,6 +141,15 @@ static bool is_in_row(const Breaker *breaker, guint hash) {
   return false;
 }
 
+static void begin_rest(Breakers *breakers, Breaker *breaker, int64_t now) {
+  g_autofree char *reason = g_strdup_printf("%s: resting after %d failures", breaker->resource, (int)LIMIT_ROW_FAILURES);
+  breaker->rest = answer_new_failed(reason);
+  breaker->resting = true;
+  breaker->last_asked = now;
+  breaker->next_trial = now + LIMIT_TRIAL_SECONDS * NANOSECONDS_PER_SECOND;
+  breakers->resting++;
+}
+
 static BreakerChange note_failure(Breakers *breakers, const Question *question, int64_t now) {
   Breaker *breaker = find(breakers, question);
   if (!breaker) {
@@ -153,10 +169,7 @@ static BreakerChange note_failure(Breakers *breakers, const Question *question, 
   if (breaker->count < LIMIT_ROW_FAILURES) {
     return BREAKER_UNCHANGED;
   }
-  breaker->resting = true;
-  breaker->last_asked = now;
-  breaker->next_trial = now + LIMIT_TRIAL_SECONDS * NANOSECONDS_PER_SECOND;
-  breakers->resting++;
+  begin_rest(breakers, breaker, now);
   return BREAKER_OPENED;
 }
 

@@ -24,6 +24,8 @@ Breakers *breakers_new(void);
 void breakers_free(Breakers *breakers); /* takes NULL */
 /* Before the question goes out. */
 BreakerState breakers_ask(Breakers *breakers, const Question *question, int64_t now);
+/* What questions to a resource that rests get: "zen.example.org: resting after 10 failures", transfer full and shared; nothing is taken from the heap for it. NULL: it does not rest. */
+Answer *breakers_answer(const Breakers *breakers, const Question *question);
 /* A question had a good answer, or failed. */
 BreakerChange breakers_note(Breakers *breakers, const Question *question, bool good, int64_t now);
 /* How many rest, and how many have failures behind them or rest. */

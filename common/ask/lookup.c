@@ -65,10 +65,15 @@ static char *put_text(char *to, Slice text) {
   return to + text.length + 1;
 }
 
-Question *question_new_for(const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key, Slice resource) {
+/* Key and resource stand behind the object: one allocation a question. */
+static size_t question_size(Slice key, Slice resource) {
+  return sizeof(Question) + key.length + 1 + resource.length + 1;
+}
+
+/* Into zeroed memory of that size. */
+static Question *question_init(Question *question, const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key,
+                               Slice resource) {
   g_assert(backend != NULL);
-  /* Key and resource stand behind the object: one allocation a question. */
-  Question *question = g_malloc0(sizeof(Question) + key.length + 1 + resource.length + 1);
   char *text = (char *)(question + 1);
   char *behind = put_text(text, key);
   (void)put_text(behind, resource);
@@ -87,11 +92,26 @@ Question *question_new_for(const LookupBackend *backend, void *backend_self, Loo
   return question;
 }
 
+Question *question_new_for(const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key, Slice resource) {
+  return question_init(g_malloc0(question_size(key, resource)), backend, backend_self, lookup_class, key, resource);
+}
+
+Question *question_new_in(Arena *arena, const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key,
+                          Slice resource) {
+  Question *question = question_init(arena_alloc(arena, question_size(key, resource)), backend, backend_self, lookup_class, key, resource);
+  question->in_arena = true;
+  return question;
+}
+
 Question *question_new(const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key) {
   return question_new_for(backend, backend_self, lookup_class, key, slice_from(backend->name));
 }
 
 Question *question_ref(Question *question) {
+  if (question->in_arena) {
+    return question_new_for(question->backend, question->backend_self, question->lookup_class,
+                            slice_make(question->key, question->key_length), slice_from(question->resource));
+  }
   g_atomic_int_inc(&question->references);
   return question;
 }
@@ -101,7 +121,9 @@ void question_unref(Question *question) {
     if (question->backend->drop) {
       question->backend->drop(question->backend_self);
     }
-    g_free(question);
+    if (!question->in_arena) {
+      g_free(question);
+    }
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include <glib.h>
 
+#include "common/base/arena.h"
 #include "common/base/slice.h"
 
 /* When a look-up may be asked (evaluate.h has the rules of the run). */
@@ -73,16 +74,31 @@ struct Question {
   const char *resource;  /* what is asked, for who tells of its failures: "zen.example.org"; what fails together has one name */
   gint64 asked_at;       /* monotonic ns, when it went to the backend; set by the scheduler */
   void *scheduler;       /* the scheduler's own */
+  bool in_arena;         /* has one owner, and no longer life than the arena */
 };
 
 /* Transfer full. `key` is copied. The resource is all that this backend_self answers, under the backend's name. */
 Question *question_new(const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key);
 /* For a backend_self that answers for several resources, which fail each on its own, and for one with a better name: "zen.example.org". It is copied. */
 Question *question_new_for(const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key, Slice resource);
+/*
+ * The same in an arena, which a question that is answered at once never leaves: it costs nothing from the heap. Its one owner calls question_unref once, before the arena is reset; for
+ * everybody else question_ref gives a copy on the heap.
+ */
+Question *question_new_in(Arena *arena, const LookupBackend *backend, void *backend_self, LookupClass lookup_class, Slice key, Slice resource);
 Question *question_ref(Question *question);
 void question_unref(Question *question); /* takes NULL */
 bool question_equal(const Question *a, const Question *b); /* backend, self, key */
 bool question_same_resource(const Question *a, const Question *b); /* backend, self, resource */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Question, question_unref)
+
+/*
+ * Where an evaluation gets answers that are there already, before it wants its questions to be asked: `find` gives one (transfer full) or NULL, at once. Only for look-ups
+ * of class AHEAD. NULL `find`: there is nothing.
+ */
+typedef struct AnswerSource {
+  Answer *(*find)(void *self, Question *question);
+  void *self;
+} AnswerSource;
 
 #endif

@@ -104,7 +104,7 @@ struct ResourceKind {
   void (*close)(Resource *resource);
   /* LOOKUP_HERE: */
   void (*find)(const ResourceVersion *version, const Value *keys, Arena *arena, ResourceAnswer *answer);
-  /* All others: the question for a key (transfer full); NULL when the key can never be there (then it is not found). */
+  /* All others: the question for a key, in the arena or on the heap (transfer full); NULL when the key can never be there (then it is not found). */
   Question *(*ask)(Resource *resource, const Value *keys, Arena *arena);
   void (*read)(Resource *resource, const Value *keys, const Answer *raw, Arena *arena, ResourceAnswer *answer);
   /* dnslist: the question for the list's text of a listed key, and reading it; NULL for kinds without. */

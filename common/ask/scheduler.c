@@ -12,8 +12,9 @@
 #include "common/ask/answer_cache.h"
 #include "common/ask/breaker.h"
 #include "common/base/limits.h"
+#include "common/base/text_buffer.h"
 
-enum { OVERDUE_CHECK_MS = 1000 };
+enum { OVERDUE_CHECK_MS = 1000, TOLD_LENGTH = 1024 };
 
 static const char deadline_reason[] = "no answer before the deadline";
 
@@ -124,11 +125,13 @@ static void tell(Scheduler *scheduler, SchedulerEvent event, const char *format,
   SchedulerTell function = scheduler->tell;
   uv_mutex_unlock(&scheduler->lock);
   if (function) {
+    char room[TOLD_LENGTH];
+    g_auto(TextBuffer) text = text_buffer_in(room, sizeof room);
     va_list arguments;
     va_start(arguments, format);
-    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    text_buffer_add_format_list(&text, format, arguments);
     va_end(arguments);
-    function(event, text);
+    function(event, text.text);
   }
 }
 
@@ -177,17 +180,33 @@ static void deliver_all(Scheduler *scheduler, GArray *deliveries) {
 
 /* ---- Failing: with the lock ---- */
 
+/* How long a question has been out; one that is not has no scheduler. */
+static unsigned waited_ms(const Question *question, int64_t now) {
+  return question->scheduler ? milliseconds_since(question->asked_at, now) : 0;
+}
+
+/* The same as one that was waited for: what is shared stays as it is. Takes over the answer, a stale one or a failure. */
+static Answer *after_waiting(Answer *shared, unsigned took_ms) {
+  if (took_ms == 0) {
+    return shared;
+  }
+  Answer *answer = shared->stale ? answer_new_stale(shared, shared->reason) : answer_new_failed(shared->reason);
+  answer->took_ms = took_ms;
+  answer_unref(shared);
+  return answer;
+}
+
 /* The kept answer to a question that would fail for this reason; NULL when there is none. Transfer full. */
 static Answer *stale_answer(Scheduler *scheduler, const Question *question, const char *reason, size_t askers, int64_t now) {
   if (question->lookup_class == LOOKUP_STATEFUL) {
     return NULL;
   }
   Answer *answer = answer_cache_find_stale(scheduler->cache, question, reason, now);
-  if (answer) {
-    answer->took_ms = question->scheduler ? milliseconds_since(question->asked_at, now) : 0;
-    scheduler->counts.stale += askers;
+  if (!answer) {
+    return NULL;
   }
-  return answer;
+  scheduler->counts.stale += askers;
+  return after_waiting(answer, waited_ms(question, now));
 }
 
 /* What a question gets that fails for this reason. Transfer full. */
@@ -195,16 +214,19 @@ static Answer *failed_or_stale(Scheduler *scheduler, const Question *question, c
   Answer *answer = stale_answer(scheduler, question, reason, askers, now);
   if (!answer) {
     answer = answer_new_failed(reason);
-    answer->took_ms = question->scheduler ? milliseconds_since(question->asked_at, now) : 0;
+    answer->took_ms = waited_ms(question, now);
   }
   return answer;
 }
 
 static Answer *resting_answer(Scheduler *scheduler, const Question *question, size_t askers, int64_t now) {
-  g_autofree char *reason = g_strdup_printf("%s: resting after %d failures", question->resource, (int)LIMIT_ROW_FAILURES);
-  Answer *answer = failed_or_stale(scheduler, question, reason, askers, now);
-  scheduler->counts.resting += answer->stale ? 0 : askers;
-  return answer;
+  g_autoptr(Answer) rest = breakers_answer(scheduler->breakers, question);
+  Answer *stale = stale_answer(scheduler, question, rest->reason, askers, now);
+  if (stale) {
+    return stale;
+  }
+  scheduler->counts.resting += askers;
+  return after_waiting(g_steal_pointer(&rest), waited_ms(question, now));
 }
 
 /* What waits for a resource that rests waits no longer: it holds no slots, and costs nobody's deadline. */
@@ -246,11 +268,11 @@ static Answer *better_than_failure(Scheduler *scheduler, const Question *questio
   if (!kept || kept->state == ANSWER_FAILED) {
     return answer_ref(failure);
   }
-  if (kept->stale) {
-    kept->took_ms = failure->took_ms;
-    scheduler->counts.stale += askers;
+  if (!kept->stale) {
+    return g_steal_pointer(&kept);
   }
-  return g_steal_pointer(&kept);
+  scheduler->counts.stale += askers;
+  return after_waiting(g_steal_pointer(&kept), failure->took_ms);
 }
 
 void question_answer(Question *question, Answer *answer) {
@@ -642,21 +664,30 @@ static Answer *kept_answer(Scheduler *scheduler, const Question *question, int64
   return kept;
 }
 
+/* With the lock: an answer that is there (transfer full), or NULL; *equal is then the pending question that is equal, if there is one. */
+static Answer *answer_at_once(Scheduler *scheduler, Question *question, Pending **equal, int64_t now) {
+  bool pure = question->lookup_class != LOOKUP_STATEFUL;
+  *equal = NULL;
+  Answer *answer = pure ? kept_answer(scheduler, question, now) : NULL;
+  if (answer) {
+    return answer;
+  }
+  *equal = pure ? g_hash_table_lookup(scheduler->pending, question) : NULL;
+  answer = answer_of_resting(scheduler, question, *equal, now);
+  if (!answer && *equal && (*equal)->silent) {
+    answer = stale_answer(scheduler, question, "no answer so far", 1, now);
+  }
+  return answer;
+}
+
 /* With the lock: an answer that can be given at once (transfer full), or NULL when the box will get it later. */
 static Answer *answer_or_enqueue(Scheduler *scheduler, Question *question, AnswerBox *box, int64_t now) {
-  bool pure = question->lookup_class != LOOKUP_STATEFUL;
   scheduler->counts.asked++;
   if (scheduler->stopping) {
     return answer_new_failed("stopping");
   }
-  Answer *answer = pure ? kept_answer(scheduler, question, now) : NULL;
-  Pending *equal = pure && !answer ? g_hash_table_lookup(scheduler->pending, question) : NULL;
-  if (!answer) {
-    answer = answer_of_resting(scheduler, question, equal, now);
-  }
-  if (!answer && equal && equal->silent) {
-    answer = stale_answer(scheduler, question, "no answer so far", 1, now);
-  }
+  Pending *equal;
+  Answer *answer = answer_at_once(scheduler, question, &equal, now);
   if (answer) {
     return answer;
   }
@@ -681,6 +712,29 @@ void scheduler_ask(Scheduler *scheduler, Question *question, AnswerBox *box) {
     answer_box_put(box, question, answer);
     tell_stale(scheduler, question, answer);
   }
+}
+
+Answer *scheduler_answer_at_once(Scheduler *scheduler, Question *question) {
+  if (question->lookup_class == LOOKUP_STATEFUL) {
+    return NULL;
+  }
+  uv_mutex_lock(&scheduler->lock);
+  Pending *equal;
+  Answer *answer = scheduler->stopping ? NULL : answer_at_once(scheduler, question, &equal, clock_monotonic(scheduler->clock));
+  scheduler->counts.asked += answer != NULL;
+  uv_mutex_unlock(&scheduler->lock);
+  if (answer) {
+    tell_stale(scheduler, question, answer);
+  }
+  return answer;
+}
+
+static Answer *find_at_once(void *self, Question *question) {
+  return scheduler_answer_at_once(self, question);
+}
+
+AnswerSource scheduler_answers(Scheduler *scheduler) {
+  return (AnswerSource){find_at_once, scheduler};
 }
 
 /* With the lock: those of the waiters that fill this box get the stale answer, if there is one. */

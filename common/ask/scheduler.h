@@ -45,7 +45,7 @@ void answer_box_put(AnswerBox *box, Question *question, Answer *answer);
 typedef struct Scheduler Scheduler;
 
 typedef struct SchedulerCounts {
-  uint64_t asked;    /* calls of scheduler_ask; each is cached, joined, stale, resting, refused or goes to its backend (a trial: resting or stale, too) */
+  uint64_t asked;    /* calls of scheduler_ask, and those of the others that gave an answer; each is cached, joined, stale, resting, refused or goes to its backend (a trial: resting or stale, too) */
   uint64_t cached;   /* answered from the cache */
   uint64_t stale;    /* answers given whose time was over */
   uint64_t joined;   /* joined to an equal question in flight */
@@ -93,6 +93,13 @@ void scheduler_attach(Scheduler *scheduler, void (*leave)(void *self), void *sel
 void scheduler_detach(Scheduler *scheduler, void *self);
 /* Any thread. The answer comes to the box, perhaps before this returns. */
 void scheduler_ask(Scheduler *scheduler, Question *question, AnswerBox *box);
+/*
+ * What scheduler_ask would answer at once: a kept answer, or that what is asked rests; shared (transfer full), and without taking anything from the heap, but for the trials of what
+ * rests. NULL: scheduler_ask it. Any thread; never for stateful questions.
+ */
+Answer *scheduler_answer_at_once(Scheduler *scheduler, Question *question);
+/* The same for an evaluation. */
+AnswerSource scheduler_answers(Scheduler *scheduler);
 /*
  * The asker's deadline has struck. Of the questions that this box waits for, those with a kept answer get it now, as stale. It may let the asker go on to further questions, which
  * scheduler_ask_kept answers from what is kept, fresh or stale, at once, or not at all (false).

@@ -120,7 +120,8 @@ static void start_step(Inquiry *inquiry) {
   }
   EvaluationOptions options = {.here_only = inquiry->held < inquiry->step_count && phase == PHASE_RCPT,
                                .trace = inquiry->trace,
-                               .match_space = inquiry->options.match_space};
+                               .match_space = inquiry->options.match_space,
+                               .answers = inquiry->options.answers};
   inquiry->evaluation = evaluation_new(inquiry->arena, inquiry->ruleset, phase, inquiry->session, inquiry->variables, &options);
   if (inquiry->expired != NULL) {
     evaluation_expire(inquiry->evaluation, inquiry->expired);

@@ -26,6 +26,7 @@ typedef struct InquiryOptions {
   PhaseSet phases; /* those to evaluate; none: the answer is pass */
   unsigned deadline_ms;
   MatchSpace *match_space; /* of one inquiry at a time; may be NULL */
+  AnswerSource answers;    /* as of an evaluation */
   InquiryHooks hooks;
 } InquiryOptions;
 

@@ -524,7 +524,8 @@ static EvaluationState ask_rules(MilterSession *session, Asking asking) {
   EvaluationOptions options = {.here_only = asking == ASKING_TO_SPARE,
                                .observe_all = asking == ASKING_VARIABLES,
                                .trace = session->trace,
-                               .match_space = session->match_space};
+                               .match_space = session->match_space,
+                               .answers = plan->options.answers};
   session->asking = asking;
   session->evaluation = evaluation_new(session->arena, plan->ruleset, session->phase, session->facts, session->variables, &options);
   return milter_session_run(session);

@@ -82,6 +82,7 @@ typedef struct MilterOptions {
   const char *service;     /* of the listener, where {daemon_name} is none; may be NULL */
   PhaseSet owned;          /* phases that this door answers (the policy door owns others when both are on) */
   Clock *clock;
+  AnswerSource answers;  /* as of an evaluation */
   MessageLimits message; /* what is kept of a message's content */
 } MilterOptions;
 

@@ -126,6 +126,7 @@ PolicyQuestion *policy_question_new(Arena *arena, Ruleset *ruleset, Session *ses
       .phases = phases_to_ask(request, question->asked) & options->owned,
       .deadline_ms = options->deadline_ms,
       .match_space = options->match_space,
+      .answers = options->answers,
       .hooks = {.self = question, .is_spared = is_spared_message, .spare = spare_message, .begins = fetch_groups},
   };
   question->inquiry =

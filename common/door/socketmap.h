@@ -55,6 +55,7 @@ typedef struct SocketmapOptions {
   unsigned deadline_ms;
   PhaseSet owned;          /* phases that this door answers */
   MatchSpace *match_space; /* of one question at a time; may be NULL */
+  AnswerSource answers;    /* as of an evaluation */
 } SocketmapOptions;
 
 /*

@@ -24,6 +24,7 @@ SocketmapQuestion *socketmap_question_new(Arena *arena, Ruleset *ruleset, Sessio
       .phases = (PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(request->phase)) & options->owned,
       .deadline_ms = options->deadline_ms,
       .match_space = options->match_space,
+      .answers = options->answers,
   };
   question->inquiry = inquiry_new(arena, ruleset_ref(ruleset), session, variables, &inquiry);
   session_reset(session);

@@ -108,7 +108,7 @@ static Question *ask_type(const DnsList *list, const Value *keys, Arena *arena, 
     return NULL;
   }
   char *key = arena_printf(arena, "%.*s.%s %s", SLICE_ARGS(name), list->zone, type);
-  return question_new_for(list->backend, list->backend_self, LOOKUP_AHEAD, slice_from(key), slice_from(list->zone));
+  return question_new_in(arena, list->backend, list->backend_self, LOOKUP_AHEAD, slice_from(key), slice_from(list->zone));
 }
 
 static Question *ask(Resource *resource, const Value *keys, Arena *arena) {

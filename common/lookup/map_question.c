@@ -4,6 +4,7 @@
 #include "common/lookup/map_question.h"
 
 #include "common/base/limits.h"
+#include "common/base/text_buffer.h"
 #include "common/lookup/map_key.h"
 
 char *map_question_problem(const KeysetShape *shape) {
@@ -17,18 +18,18 @@ char *map_question_problem(const KeysetShape *shape) {
   return NULL;
 }
 
+enum { KEY_ROOM = 2048 /* what most keys need; on the stack */ };
+
 typedef struct Writing {
-  GString *key;
+  TextBuffer *key;
   bool possible; /* a text with a NUL inside is in no table */
 } Writing;
 
 static bool add_text(void *self, Slice text) {
   Writing *writing = self;
   writing->possible &= slice_find(text, '\0') < 0;
-  if (text.length) {
-    g_string_append_len(writing->key, text.data, (gssize)text.length);
-  }
-  g_string_append_c(writing->key, '\0');
+  text_buffer_add(writing->key, text);
+  text_buffer_add_byte(writing->key, '\0');
   return false;
 }
 
@@ -47,21 +48,22 @@ static void add_part(Writing *writing, ValueType type, const Value *key, Arena *
   }
 }
 
-static void show_key(GString *key, const KeysetShape *shape, const Value *keys, Arena *arena) {
-  g_string_append(key, " [");
+static void show_key(TextBuffer *key, const KeysetShape *shape, const Value *keys, Arena *arena) {
+  text_buffer_add(key, SLICE_LITERAL(" ["));
   for (size_t i = 0; i < shape->part_count; i++) {
-    Slice text = slice_quote(arena, value_format(arena, &keys[i]), LIMIT_QUOTE);
-    g_string_append_printf(key, "%s%.*s", i ? ", " : "", SLICE_ARGS(text));
+    text_buffer_add(key, slice_from(i ? ", " : ""));
+    text_buffer_add_quoted(key, value_format(arena, &keys[i]), LIMIT_QUOTE);
   }
-  g_string_append_c(key, ']');
-  g_string_append_c(key, '\0');
+  text_buffer_add(key, slice_make("]", 2)); /* and the NUL */
 }
 
 Question *map_question_new(const LookupBackend *backend, void *backend_self, const char *title, const KeysetShape *shape, const Value *keys,
                            Arena *arena) {
-  g_autoptr(GString) key = g_string_new(title);
-  Writing writing = {key, true};
-  show_key(key, shape, keys, arena);
+  char room[KEY_ROOM];
+  g_auto(TextBuffer) key = text_buffer_in(room, sizeof room);
+  text_buffer_add(&key, slice_from(title));
+  Writing writing = {&key, true};
+  show_key(&key, shape, keys, arena);
   if (shape->part_count == 1) {
     add_part(&writing, shape->parts[0], &keys[0], arena, add_text, shape->exact);
   } else {
@@ -69,7 +71,7 @@ Question *map_question_new(const LookupBackend *backend, void *backend_self, con
       add_part(&writing, shape->parts[i], &keys[i], arena, add_first, true);
     }
   }
-  return writing.possible ? question_new_for(backend, backend_self, LOOKUP_AHEAD, slice_make(key->str, key->len), slice_from(title)) : NULL;
+  return writing.possible ? question_new_in(arena, backend, backend_self, LOOKUP_AHEAD, text_buffer_slice(&key), slice_from(title)) : NULL;
 }
 
 Slice map_question_texts(const Question *question) {

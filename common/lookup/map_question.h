@@ -12,7 +12,7 @@
 
 /* NULL, or why there can be no keys of this shape. Transfer full. */
 char *map_question_problem(const KeysetShape *shape);
-/* The question, transfer full, of the resource `title`; NULL when a part of the key has a NUL inside: that is in no table. */
+/* The question, in the arena (transfer full), of the resource `title`; NULL when a part of the key has a NUL inside: that is in no table. */
 Question *map_question_new(const LookupBackend *backend, void *backend_self, const char *title, const KeysetShape *shape, const Value *keys,
                            Arena *arena);
 

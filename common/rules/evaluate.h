@@ -46,6 +46,7 @@ typedef struct EvaluationOptions {
   bool walk;        /* all statements are read, though there is an index; a trace does the same: it tells of each */
   Trace *trace;     /* NULL: nothing is recorded */
   MatchSpace *match_space; /* borrowed; may be NULL */
+  AnswerSource answers; /* what is there already is taken inside the run, and never wanted */
 } EvaluationOptions;
 
 /* `variables` must be for `ruleset`. Release functions on the arena drop pins and questions. */

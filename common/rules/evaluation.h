@@ -48,6 +48,7 @@ typedef struct Asked {
   Question *question; /* a reference */
   Answer *answer;     /* a reference; NULL until it came */
   AskedState state;
+  bool looked; /* the source of answers had none */
 } Asked;
 
 enum { ASKED_BUCKETS = 64 };

@@ -6,6 +6,8 @@
  *   reached   when the statement is the first that is not decided, and nothing to its left waits for anything but a stateful look-up
  *             (those are last of all, so that waiting for them would be waiting for each other)
  *   stateful  when the statement is the first that is not decided and the condition waits for nothing else; the leftmost, one at a time
+ * What the caller's source of answers has (what the scheduler keeps) is taken where a look-up ahead would be wanted, so that one that is known costs no second run. A look-up of
+ * another class may be wanted and then turn out not to be needed: it is not even looked for.
  * An answer that was used stays for the evaluation; so does a failure at the deadline, though an answer may still come.
  */
 #include "common/base/limits.h"
@@ -45,8 +47,20 @@ Asked *asked_find(const Evaluation *evaluation, const Question *question) {
   return asked;
 }
 
-/* Takes over the question. */
-static Asked *asked_of(Evaluation *evaluation, Question *question) {
+/* Takes over a question, and gives one that lasts as long as the evaluation: the run's arena does not. */
+static Question *question_to_keep(Run *run, Question *question) {
+  Evaluation *evaluation = run->evaluation;
+  if (!question->in_arena || run->arena == evaluation->arena)
+    return question;
+  Question *mine = question_new_in(evaluation->arena, question->backend, question->backend_self, question->lookup_class,
+                                   slice_make(question->key, question->key_length), slice_from(question->resource));
+  question_unref(question);
+  return mine;
+}
+
+/* Takes over the question, which is of the run's arena or of the heap. */
+static Asked *asked_of(Run *run, Question *question) {
+  Evaluation *evaluation = run->evaluation;
   Asked *asked = asked_find(evaluation, question);
   if (asked != NULL) {
     question_unref(question);
@@ -54,7 +68,7 @@ static Asked *asked_of(Evaluation *evaluation, Question *question) {
   }
   Asked **bucket = &evaluation_holdings(evaluation)->buckets[question->hash % ASKED_BUCKETS];
   asked = ARENA_NEW(evaluation->arena, Asked);
-  asked->question = question;
+  asked->question = question_to_keep(run, question);
   asked->next = *bucket;
   *bucket = asked;
   return asked;
@@ -73,12 +87,29 @@ static void wanted_add(Evaluation *evaluation, Asked *asked) {
   asked->state = ASKED_WANTED;
 }
 
-static void want(Evaluation *evaluation, Asked *asked) {
+/* True when it is answered now. */
+static bool take_at_once(Evaluation *evaluation, Asked *asked) {
+  const AnswerSource *source = &evaluation->options.answers;
+  if (source->find == NULL || asked->looked || asked->question->lookup_class != LOOKUP_AHEAD)
+    return false;
+  asked->looked = true;
+  asked->answer = source->find(source->self, asked->question);
+  if (asked->answer == NULL)
+    return false;
+  asked->state = ASKED_DONE;
+  return true;
+}
+
+/* True when it is answered at once. */
+static bool want(Evaluation *evaluation, Asked *asked) {
   if (asked->state != ASKED_KNOWN)
-    return;
+    return false;
+  if (take_at_once(evaluation, asked))
+    return true;
   bool room = evaluation->out + evaluation->wanted_count < LIMIT_ASKED_AHEAD;
   if (room || asked->question->lookup_class != LOOKUP_AHEAD)
     wanted_add(evaluation, asked);
+  return false;
 }
 
 void questions_begin_run(Evaluation *evaluation) {
@@ -106,14 +137,15 @@ static bool asked_is_done(Run *run, Asked *asked) {
   switch (asked->question->lookup_class) {
     case LOOKUP_HERE:
     case LOOKUP_AHEAD:
-      want(run->evaluation, asked);
+      if (want(run->evaluation, asked))
+        return true;
       run->pure_open = true;
       break;
     case LOOKUP_REACHED:
       if (run->collecting)
         break;
       if (!run->pure_open)
-        want(run->evaluation, asked);
+        (void)want(run->evaluation, asked);
       run->pure_open = true;
       break;
     case LOOKUP_STATEFUL:
@@ -126,7 +158,7 @@ static bool asked_is_done(Run *run, Asked *asked) {
 
 void ask_stateful(Run *run) {
   if (!run->collecting && !run->pure_open && run->stateful != NULL)
-    want(run->evaluation, run->stateful);
+    (void)want(run->evaluation, run->stateful);
 }
 
 /* ---- failures ---- */
@@ -207,7 +239,7 @@ static LookupState find_asked(Run *run, const ResourceUse *use, const Value *key
     trace_lookup(run, use, keys, NULL, result);
     return LOOKUP_ANSWERED;
   }
-  Asked *asked = asked_of(run->evaluation, question);
+  Asked *asked = asked_of(run, question);
   if (!asked_is_done(run, asked))
     return LOOKUP_OPEN;
   if (asked->answer == NULL) {
@@ -262,7 +294,7 @@ LookupState lookup_text(Run *run, Slice *text, const Failure **failures) {
   Question *question = kind->ask_text(use->resource, details->keys, run->arena);
   if (question == NULL)
     return LOOKUP_ANSWERED;
-  Asked *asked = asked_of(run->evaluation, question);
+  Asked *asked = asked_of(run, question);
   if (!asked_is_done(run, asked))
     return LOOKUP_OPEN;
   ResourceAnswer result = details->listed;

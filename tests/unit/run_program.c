@@ -46,21 +46,17 @@ static void model_find(const ResourceVersion *version, const Value *keys, Arena 
   fill_answer(table, scripted->state, scripted->value, answer);
 }
 
-static Question *make_question(Resource *resource, const Value *keys, const char *kind) {
-  const ModelTable *table = ((ModelResource *)resource)->table;
-  char key[32];
-  int length = snprintf(key, sizeof(key), "%s %d", kind, (int)(keys[0].as.number % MODEL_KEYS));
-  return question_new(&model_backend, (void *)table, table->lookup_class, slice_make(key, (size_t)length));
-}
-
+/* Questions for a key are of the arena, those for a text of the heap. */
 static Question *model_ask(Resource *resource, const Value *keys, Arena *arena) {
-  (void)arena;
-  return make_question(resource, keys, "key");
+  const ModelTable *table = ((ModelResource *)resource)->table;
+  char *key = arena_printf(arena, "key %d", (int)(keys[0].as.number % MODEL_KEYS));
+  return question_new_in(arena, &model_backend, (void *)table, table->lookup_class, slice_from(key), slice_from(table->name));
 }
 
 static Question *model_ask_text(Resource *resource, const Value *keys, Arena *arena) {
-  (void)arena;
-  return make_question(resource, keys, "text");
+  const ModelTable *table = ((ModelResource *)resource)->table;
+  char *key = arena_printf(arena, "text %d", (int)(keys[0].as.number % MODEL_KEYS));
+  return question_new(&model_backend, (void *)table, table->lookup_class, slice_from(key));
 }
 
 static int payload_value(const Answer *raw) {
