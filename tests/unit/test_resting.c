@@ -418,7 +418,106 @@ START_TEST(what_nobody_asks_any_more_is_forgotten) {
 }
 END_TEST
 
+/* ---- At once ---- */
+
+/* What the scheduler has for this key without asking; the same object is given each time. */
+static void expect_at_once(Desk *desk, const char *key, AnswerState state, const char *reason) {
+  g_autoptr(Arena) arena = arena_new(0);
+  SchedulerCounts before = scheduler_counts(desk->scheduler);
+  g_autoptr(Question) question =
+      question_new_in(arena, &desk_backend, desk, LOOKUP_AHEAD, slice_from(key), slice_from(strchr(key, '.') ? "x.test" : "desk"));
+  AnswerSource source = scheduler_answers(desk->scheduler);
+  g_autoptr(Answer) first = source.find(source.self, question);
+  g_autoptr(Answer) second = scheduler_answer_at_once(desk->scheduler, question);
+  ck_assert_msg(first != NULL && first == second, "%s is answered by %p and %p", key, (void *)first, (void *)second);
+  ck_assert_int_eq(first->state, state);
+  if (reason) {
+    ck_assert_str_eq(first->reason, reason);
+  }
+  ck_assert_uint_eq(scheduler_counts(desk->scheduler).asked, before.asked + 2);
+}
+
+START_TEST(what_is_there_is_given_at_once) {
+  Desk desk;
+  open_telling(&desk);
+  g_autoptr(AnswerBox) box = answer_box_new(NULL, NULL);
+  g_autoptr(Question) known = new_question(&desk, "a", LOOKUP_AHEAD);
+  g_autoptr(Question) stateful = new_question(&desk, "a", LOOKUP_STATEFUL);
+  ck_assert_ptr_null(scheduler_answer_at_once(desk.scheduler, known));
+  ask(&desk, "a", LOOKUP_AHEAD, box);
+  barrier(&desk);
+  ck_assert_ptr_null(scheduler_answer_at_once(desk.scheduler, known)); /* it is out, and not joined */
+  reply(&desk, 0, answer_new(ANSWER_NOT_FOUND, NULL, 60));
+  expect(box, "a", ANSWER_NOT_FOUND, NULL, false);
+  expect_nothing(box);
+  expect_at_once(&desk, "a", ANSWER_NOT_FOUND, NULL);
+  ck_assert_ptr_null(scheduler_answer_at_once(desk.scheduler, stateful));
+  move_seconds(&desk, 60);
+  ck_assert_ptr_null(scheduler_answer_at_once(desk.scheduler, known));
+  ask(&desk, "a", LOOKUP_AHEAD, box);
+  barrier(&desk);
+  reply(&desk, 1, answer_new_failed("SERVFAIL"));
+  expect_stale(box, "a", ANSWER_NOT_FOUND, "SERVFAIL");
+  expect_at_once(&desk, "a", ANSWER_NOT_FOUND, "SERVFAIL");
+  ck_assert_uint_eq(scheduler_counts(desk.scheduler).stale, 3);
+  ck_assert_int_eq(told.stale, 3);
+  ck_assert_uint_eq(desk.asked->len, 2);
+  desk_close(&desk);
+}
+END_TEST
+
+START_TEST(that_a_list_rests_is_said_at_once) {
+  Desk desk;
+  open_telling(&desk);
+  fail_some(&desk, "x.test", 0, LIMIT_ROW_FAILURES);
+  move_seconds(&desk, LIMIT_FAILURE_SECONDS);
+  expect_at_once(&desk, "n77.x.test", ANSWER_FAILED, resting);
+  ck_assert_uint_eq(scheduler_counts(desk.scheduler).resting, 2);
+  guint asked = desk.asked->len;
+  move_seconds(&desk, LIMIT_TRIAL_SECONDS - LIMIT_FAILURE_SECONDS);
+  expect_at_once(&desk, "n77.x.test", ANSWER_FAILED, resting);
+  barrier(&desk);
+  ck_assert_uint_eq(desk.asked->len, asked + 1); /* the trial */
+  reply(&desk, asked, answer_new(ANSWER_FOUND, NULL, 60));
+  expect_at_once(&desk, "n77.x.test", ANSWER_FOUND, NULL);
+  ck_assert_int_eq(told.well, 1);
+  desk_close(&desk);
+}
+END_TEST
+
+/* Who keeps a question of an arena gets a copy; each holds its backend. */
+static void count_hold(void *self) {
+  ++*(int *)self;
+}
+
+static void count_drop(void *self) {
+  --*(int *)self;
+}
+
+START_TEST(a_question_of_an_arena_is_copied_to_be_kept) {
+  const LookupBackend backend = {.name = "held", .start = desk_start, .hold = count_hold, .drop = count_drop};
+  int holds = 0;
+  Arena *arena = arena_new(0);
+  Question *question = question_new_in(arena, &backend, &holds, LOOKUP_REACHED, SLICE_LITERAL("key\0tail"), SLICE_LITERAL("zone.test"));
+  g_autoptr(Question) copy = question_ref(question);
+  ck_assert(copy != question && !copy->in_arena && question_equal(copy, question) && question_same_resource(copy, question));
+  ck_assert_int_eq(copy->lookup_class, LOOKUP_REACHED);
+  ck_assert_uint_eq(copy->key_length, 8);
+  ck_assert_int_eq(holds, 2);
+  question_unref(question);
+  arena_free(arena);
+  ck_assert_int_eq(holds, 1);
+  ck_assert_str_eq(copy->key, "key");
+  ck_assert_str_eq(copy->resource, "zone.test");
+  g_clear_pointer(&copy, question_unref);
+  ck_assert_int_eq(holds, 0);
+}
+END_TEST
+
 static void add_tests(TCase *tests) {
+  tcase_add_test(tests, what_is_there_is_given_at_once);
+  tcase_add_test(tests, that_a_list_rests_is_said_at_once);
+  tcase_add_test(tests, a_question_of_an_arena_is_copied_to_be_kept);
   tcase_add_test(tests, a_stale_answer_stands_in_for_a_failure);
   tcase_add_test(tests, a_stale_answer_is_not_kept_for_ever);
   tcase_add_test(tests, the_same_answer_without_time_leaves_the_stale_one);
