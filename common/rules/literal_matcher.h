@@ -1,5 +1,5 @@
 /*
- * literal_matcher.h: finds which of many literals a text holds, in one pass over the text (Aho-Corasick), without regard to the case of ASCII letters.
+ * literal_matcher.h: finds which of many literals a text holds, without regard to the case of ASCII letters.
  *
  * Made once, then immutable: thread-safe.
  */
