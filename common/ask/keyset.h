@@ -19,12 +19,17 @@
 
 enum { KEYSET_PARTS_MAX = 4 };
 
+/* Whose order the texts that are tried for a key have, in tables of texts (common/lookup/map_key.h). A keyset has that of the rules. */
+typedef enum KeyOrder { KEY_ORDER_RULES, KEY_ORDER_POSTFIX, KEY_ORDER_SENDMAIL } KeyOrder;
+
 typedef struct KeysetShape {
   size_t part_count; /* 1, or 2..KEYSET_PARTS_MAX for a tuple */
   ValueType parts[KEYSET_PARTS_MAX];
   bool exact;      /* `keys exact` */
   bool has_value;  /* a map */
+  KeyOrder order : 8;
   ValueType value;
+  const char *tag; /* Sendmail's, in lower case: "from"; NULL: none. Interned */
 } KeysetShape;
 
 typedef struct KeysetBuilder KeysetBuilder;

@@ -40,7 +40,8 @@ char *resource_identity(const ResourceSpec *spec) {
     g_string_append_printf(identity, "|%s", value_type_name(shape->parts[i]));
   }
   g_string_append_printf(identity, "|->%s", shape->has_value ? value_type_name(shape->value) : "");
-  g_string_append_printf(identity, "|%d%d", shape->exact, spec->optional);
+  g_string_append_printf(identity, "|%d%d%d", shape->exact, spec->optional, (int)shape->order);
+  add_text(identity, shape->tag);
   if (spec->kind->is_table && spec->kind->ask) {
     add_text(identity, spec->directory); /* the text is more than a path */
     add_text(identity, spec->text);

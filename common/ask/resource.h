@@ -102,6 +102,10 @@ struct ResourceKind {
   /* Any thread, in front of each pin: puts a new version in place when the content was replaced meanwhile. Cheap. May be NULL. */
   void (*renew)(Resource *resource);
   void (*close)(Resource *resource);
+  /*
+   * Tables: the texts that are looked up for a key, in order, with ", " between, for people; empty where nothing can be told. May be NULL: those of a keyset, keyset.h.
+   */
+  Slice (*tries)(const KeysetShape *shape, const Value *keys, Arena *arena);
   /* LOOKUP_HERE: */
   void (*find)(const ResourceVersion *version, const Value *keys, Arena *arena, ResourceAnswer *answer);
   /* All others: the question for a key, in the arena or on the heap (transfer full); NULL when the key can never be there (then it is not found). */

@@ -8,6 +8,7 @@
 #include "common/cli/command.h"
 #include "common/cli/listing.h"
 #include "common/lookup/kinds.h"
+#include "common/lookup/map_key.h"
 #include "common/rules/program.h"
 
 extern const Command command_table;
@@ -72,7 +73,7 @@ static Slice found_by(const ResourceAnswer *result) {
   return result->code.length ? result->code : result->entry;
 }
 
-static void tell_text(TableTest *test, const char *key, const ResourceAnswer *result) {
+static void tell_text(TableTest *test, const char *key, const ResourceAnswer *result, Slice tries) {
   Arena *arena = test->arena;
   Slice shown = slice_quote(arena, slice_from(key), LIMIT_TABLE_LINE);
   Slice by = slice_quote(arena, found_by(result), LIMIT_TABLE_LINE);
@@ -87,13 +88,17 @@ static void tell_text(TableTest *test, const char *key, const ResourceAnswer *re
     (void)printf(" -> %.*s", SLICE_ARGS(value));
   }
   (void)putchar('\n');
+  if (tries.length && !slice_equal(tries, slice_from(key))) {
+    Slice list = slice_quote(arena, tries, LIMIT_TABLE_LINE);
+    (void)printf("    looked up, in this order: %.*s\n", SLICE_ARGS(list));
+  }
 }
 
 static json_t *slice_json(Arena *arena, bool is_there, Slice text) {
   return listing_json_text(is_there ? slice_to_string(arena, text) : NULL);
 }
 
-static void tell_json(TableTest *test, const char *key, const ResourceAnswer *result) {
+static void tell_json(TableTest *test, const char *key, const ResourceAnswer *result, Slice tries) {
   Arena *arena = test->arena;
   bool found = result->state == ANSWER_FOUND;
   Slice by = found_by(result);
@@ -101,7 +106,17 @@ static void tell_json(TableTest *test, const char *key, const ResourceAnswer *re
   (void)json_object_set_new(told, "by", slice_json(arena, found && by.length > 0, by));
   (void)json_object_set_new(told, "value", slice_json(arena, found && test->use->shape.has_value, value_format(arena, &result->value)));
   (void)json_object_set_new(told, "reason", listing_json_text(result->state == ANSWER_FAILED ? result->reason : NULL));
+  (void)json_object_set_new(told, "tried", slice_json(arena, tries.length > 0, tries));
   (void)json_array_append_new(test->told, told);
+}
+
+/* What was looked up, in order; the first that was there answered. */
+static Slice tries_of(const TableTest *test, const Value *keys) {
+  const ResourceUse *use = test->use;
+  if (use->keyset) {
+    return map_key_tries_in_memory(&use->shape, keys, test->arena);
+  }
+  return use->resource->kind->tries ? use->resource->kind->tries(&use->shape, keys, test->arena) : SLICE_EMPTY;
 }
 
 static void test_key(TableTest *test, const char *shown, const Value *keys) {
@@ -109,10 +124,11 @@ static void test_key(TableTest *test, const char *shown, const Value *keys) {
   look_up(test, keys, &result);
   test->any_missing |= result.state == ANSWER_NOT_FOUND;
   test->any_failed |= result.state == ANSWER_FAILED;
+  Slice tries = tries_of(test, keys);
   if (test->told) {
-    tell_json(test, shown, &result);
+    tell_json(test, shown, &result, tries);
   } else {
-    tell_text(test, shown, &result);
+    tell_text(test, shown, &result, tries);
   }
 }
 
@@ -225,7 +241,9 @@ const Command command_table = {
     .sentence = "looks keys up in a table or list of a rules file",
     .description =
         "Opens the tables of the rules as the daemons would and tells of each key whether it was found, by which entry and with which "
-        "value, not found, or could not be looked up, and why. The parts of a key of several values follow each other.\n\n"
+        "value, not found, or could not be looked up, and why; then what is looked up for it, in order, where that is more than the key "
+        "itself: the first "
+        "that is there answers. The parts of a key of several values follow each other.\n\n"
         "It exits with 0 when all keys were found, 1 when one was not found, 3 when a look-up failed or the rules have errors.",
     .options = options,
     .run = run,

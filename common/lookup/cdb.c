@@ -10,6 +10,7 @@
 #include "common/lookup/kinds.h"
 #include "common/lookup/map_file.h"
 #include "common/lookup/map_guard.h"
+#include "common/lookup/map_key.h"
 #include "common/lookup/table_file.h"
 
 extern const ResourceKind resource_kind_cdb;
@@ -128,5 +129,6 @@ const ResourceKind resource_kind_cdb = {
     .refresh = map_file_refresh,
     .renew = map_file_renew,
     .close = map_file_close,
+    .tries = map_key_tries,
     .find = map_file_find,
 };

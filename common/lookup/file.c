@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/base/limits.h"
+#include "common/lookup/map_key.h"
 #include "common/lookup/table_file.h"
 #include "common/lookup/table_text.h"
 
@@ -54,6 +55,7 @@ typedef struct FileTable {
 typedef struct FileVersion {
   ResourceVersion version;
   Keyset *keyset;
+  KeysetShape shape; /* of the table: the keyset may be one of texts (table_text.h) */
   ResourceFaults faults;
 } FileVersion;
 
@@ -72,6 +74,7 @@ static void publish(FileTable *table, Keyset *keyset, const ResourceFaults *faul
   FileVersion *version = g_new0(FileVersion, 1);
   version->version = (ResourceVersion){.references = 1, .free = free_version};
   version->keyset = keyset;
+  version->shape = table->shape;
   version->faults = *faults;
   resource_publish(&table->resource, &version->version);
 }
@@ -173,7 +176,8 @@ static FileOutcome read_content(FileTable *table, char **bytes, size_t *length, 
 static FileOutcome take_absence(FileTable *table) {
   bool is_new = !table->resource.version || table->present;
   if (is_new) {
-    publish(table, keyset_builder_end(keyset_builder_new(&table->shape)), &(ResourceFaults){.count = 0});
+    KeysetShape shape = table_text_shape(&table->shape);
+    publish(table, keyset_builder_end(keyset_builder_new(&shape)), &(ResourceFaults){.count = 0});
   }
   table->present = false;
   return is_new ? FILE_REPLACED : FILE_SAME;
@@ -316,6 +320,9 @@ static char *check_spec(const ResourceSpec *spec) {
   if (spec->text[0] == '\0') {
     return g_strdup("the name of the file is missing");
   }
+  if (spec->shape.order != KEY_ORDER_RULES && map_key_problem(&spec->shape)) {
+    return g_strdup(map_key_problem(&spec->shape));
+  }
   for (size_t i = 0; i < spec->shape.part_count; i++) {
     ValueType type = spec->shape.parts[i];
     if (type == TYPE_LIST || type == TYPE_ACTION) {
@@ -369,11 +376,24 @@ static const ResourceFaults *faults_of_version(const ResourceVersion *version) {
   return &((const FileVersion *)version)->faults;
 }
 
+typedef struct FileSearch {
+  const Keyset *keyset;
+  ResourceAnswer *answer;
+} FileSearch;
+
+static bool try_text(void *self, Slice text) {
+  FileSearch *search = self;
+  Value key = value_text(text);
+  return keyset_find_entry(search->keyset, &key, &search->answer->value, &search->answer->entry);
+}
+
 static void find_in_file(const ResourceVersion *version, const Value *keys, Arena *arena, ResourceAnswer *answer) {
   const FileVersion *own = (const FileVersion *)version;
-  (void)arena;
   *answer = (ResourceAnswer){.state = ANSWER_NOT_FOUND, .value = VALUE_NONE};
-  if (keyset_find_entry(own->keyset, keys, &answer->value, &answer->entry)) {
+  FileSearch search = {own->keyset, answer};
+  bool texts = own->shape.order != KEY_ORDER_RULES;
+  if (texts ? map_key_each(&own->shape, keys, arena, try_text, &search)
+            : keyset_find_entry(own->keyset, keys, &answer->value, &answer->entry)) {
     answer->state = ANSWER_FOUND;
   }
 }
@@ -392,5 +412,6 @@ const ResourceKind resource_kind_file = {
     .size = size_of_version,
     .faults = faults_of_version,
     .close = close_file,
+    .tries = map_key_tries_in_memory,
     .find = find_in_file,
 };

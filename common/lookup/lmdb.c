@@ -17,6 +17,7 @@
 #include "common/lookup/kinds.h"
 #include "common/lookup/map_file.h"
 #include "common/lookup/map_guard.h"
+#include "common/lookup/map_key.h"
 #include "common/lookup/table_file.h"
 
 extern const ResourceKind resource_kind_lmdb;
@@ -316,5 +317,6 @@ const ResourceKind resource_kind_lmdb = {
     .refresh = map_file_refresh,
     .renew = map_file_renew,
     .close = map_file_close,
+    .tries = map_key_tries,
     .find = map_file_find,
 };

@@ -39,12 +39,14 @@ static bool add_first(void *self, Slice text) {
   return true;
 }
 
-static void add_part(Writing *writing, ValueType type, const Value *key, Arena *arena, MapKeyVisit visit, bool exact) {
-  KeysetShape shape = {.part_count = 1, .parts = {type}, .exact = exact};
-  if (type == TYPE_STRING) {
+/* `whole`: of a key of several. */
+static void add_part(Writing *writing, const KeysetShape *shape, size_t part, const Value *key, Arena *arena, bool whole) {
+  KeysetShape one = {
+      .part_count = 1, .parts = {shape->parts[part]}, .exact = shape->exact || whole, .order = shape->order, .tag = shape->tag};
+  if (one.parts[0] == TYPE_STRING && one.order == KEY_ORDER_RULES) {
     (void)add_first(writing, key->as.text); /* letter by letter */
   } else {
-    (void)map_key_each(&shape, key, arena, visit, writing);
+    (void)map_key_each(&one, key, arena, whole ? add_first : add_text, writing);
   }
 }
 
@@ -65,10 +67,10 @@ Question *map_question_new(const LookupBackend *backend, void *backend_self, con
   Writing writing = {&key, true};
   show_key(&key, shape, keys, arena);
   if (shape->part_count == 1) {
-    add_part(&writing, shape->parts[0], &keys[0], arena, add_text, shape->exact);
+    add_part(&writing, shape, 0, &keys[0], arena, false);
   } else {
     for (size_t i = 0; i < shape->part_count; i++) {
-      add_part(&writing, shape->parts[i], &keys[i], arena, add_first, true);
+      add_part(&writing, shape, i, &keys[i], arena, true);
     }
   }
   return writing.possible ? question_new_in(arena, backend, backend_self, LOOKUP_AHEAD, text_buffer_slice(&key), slice_from(title)) : NULL;

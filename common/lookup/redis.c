@@ -11,6 +11,7 @@
 
 #include "common/base/limits.h"
 #include "common/lookup/kinds.h"
+#include "common/lookup/map_key.h"
 #include "common/lookup/map_question.h"
 #include "common/lookup/redis_client.h"
 #include "common/lookup/table_file.h"
@@ -174,6 +175,7 @@ const ResourceKind resource_kind_redis = {
     .open = open_table,
     .refresh = refresh,
     .close = close_table,
+    .tries = map_key_tries_exact,
     .ask = ask,
     .read = read_answer,
 };

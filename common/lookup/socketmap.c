@@ -4,6 +4,7 @@
  * The server need not be there when the rules are read: what cannot be found out is the failure of a look-up.
  */
 #include "common/lookup/kinds.h"
+#include "common/lookup/map_key.h"
 #include "common/lookup/map_question.h"
 #include "common/lookup/socketmap_client.h"
 
@@ -109,6 +110,7 @@ const ResourceKind resource_kind_socketmap = {
     .check = check,
     .open = open_table,
     .close = close_table,
+    .tries = map_key_tries_exact,
     .ask = ask,
     .read = read_answer,
 };

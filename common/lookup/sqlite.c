@@ -2,6 +2,7 @@
  * sqlite.c: tables in databases of SQLite: a query whose parameters are the key and whose first column of the first row is the value.
  */
 #include "common/lookup/kinds.h"
+#include "common/lookup/map_key.h"
 #include "common/lookup/map_question.h"
 #include "common/lookup/sqlite_pool.h"
 
@@ -94,6 +95,7 @@ const ResourceKind resource_kind_sqlite = {
     .check = check,
     .open = open_table,
     .close = close_table,
+    .tries = map_key_tries_exact,
     .ask = ask,
     .read = read_answer,
 };

@@ -6,7 +6,8 @@
 #include "common/base/limits.h"
 
 typedef struct TableReader {
-  const KeysetShape *shape;
+  const KeysetShape *shape; /* of the keyset */
+  const char *tag;          /* that lines of Sendmail's access_db may have */
   const char *name;
   KeysetBuilder *builder;
   Arena *line_arena; /* emptied for each line */
@@ -156,16 +157,34 @@ static bool is_key_bad(TableReader *reader, const Slice *parts) {
   return !keyset_entry_is_valid(reader->line_arena, reader->shape, parts, &text, &right_form);
 }
 
+/* "192.0.2" of access(5) -> "192.0.2.0/24"; else nothing. */
+static Slice network_of_octets(Arena *arena, Slice text) {
+  size_t octets = 1;
+  IpNetwork network;
+  for (size_t i = 0; i < text.length; i++) {
+    octets += text.data[i] == '.';
+  }
+  if (octets > 3) {
+    return SLICE_EMPTY;
+  }
+  Slice whole = slice_from(arena_printf(arena, "%.*s%s/%zu", SLICE_ARGS(text), &".0.0.0"[2 * (octets - 1)], 8 * octets));
+  return ip_network_parse(whole, &network) == IP_NETWORK_OK ? whole : SLICE_EMPTY;
+}
+
+static bool check_bytes(Slice line, LineProblem *problem) {
+  if (line.length > LIMIT_TABLE_LINE) {
+    return fail(problem, "the line is too long", SLICE_EMPTY);
+  }
+  return slice_find(line, '\0') < 0 || fail(problem, "a NUL byte in the line", SLICE_EMPTY);
+}
+
 static bool add_line(TableReader *reader, Slice line, LineProblem *problem) {
   Slice parts[KEYSET_PARTS_MAX] = {{NULL, 0}};
   Slice value = SLICE_EMPTY;
   LineParts written;
   const char *text;
-  if (line.length > LIMIT_TABLE_LINE) {
-    return fail(problem, "the line is too long", SLICE_EMPTY);
-  }
-  if (slice_find(line, '\0') >= 0) {
-    return fail(problem, "a NUL byte in the line", SLICE_EMPTY);
+  if (!check_bytes(line, problem)) {
+    return false;
   }
   line = slice_trim(line);
   if (line.length == 0 || starts_comment(line)) {
@@ -176,6 +195,9 @@ static bool add_line(TableReader *reader, Slice line, LineProblem *problem) {
   }
   if (keyset_builder_add(reader->builder, parts, value, &text, &problem->right_form)) {
     return true;
+  }
+  if (reader->shape->part_count == 1 && reader->shape->parts[0] == TYPE_NET && problem->right_form.length == 0) {
+    problem->right_form = network_of_octets(reader->line_arena, parts[0]);
   }
   return fail(problem, text, reader->shape->has_value && !is_key_bad(reader, parts) ? written.value : written.key);
 }
@@ -211,9 +233,6 @@ static void tell(TableReader *reader, Slice line, const LineProblem *problem) {
 
 static void read_lines(TableReader *reader, Slice text) {
   bool more = true;
-  if (slice_starts_with(text, SLICE_LITERAL("\xEF\xBB\xBF"))) {
-    text = slice_from_offset(text, 3);
-  }
   while (more) {
     Slice line = slice_split(text, '\n', &text, &more);
     LineProblem problem = {.text = NULL};
@@ -225,10 +244,120 @@ static void read_lines(TableReader *reader, Slice text) {
   }
 }
 
+/* ---- the texts of access(5) and access_db ---- */
+
+/* Up to the next blank outside of quotes, which stay: postmap's key. */
+static Slice postfix_key(Slice line) {
+  size_t length = 0;
+  bool quoted = false;
+  while (length < line.length && (quoted || !is_blank(line.data[length]))) {
+    quoted ^= line.data[length] == '"';
+    length += line.data[length] == '\\' && length + 1 < line.length ? 2 : 1;
+  }
+  return slice_make(line.data, length);
+}
+
+static Slice sendmail_key(Slice line) {
+  size_t length = 0;
+  while (length < line.length && !is_blank(line.data[length])) {
+    length++;
+  }
+  return slice_make(line.data, length);
+}
+
+/* "Connect:", "To:", of a line that is not for this table; not "IPv6:". */
+static bool has_other_tag(const TableReader *reader, Slice key) {
+  size_t length = 0;
+  while (length < key.length && (g_ascii_isalnum(key.data[length]) || key.data[length] == '_')) {
+    length++;
+  }
+  Slice tag = slice_make(key.data, length);
+  return length < key.length && key.data[length] == ':' && !slice_equal_fold(tag, SLICE_LITERAL("ipv6")) &&
+         !(reader->tag && slice_equal_fold(tag, slice_from(reader->tag)));
+}
+
+/* One entry, however many lines it had. The rest of the line is the value: neither program knows comments there. */
+static bool add_entry(TableReader *reader, bool sendmail, Slice line, LineProblem *problem) {
+  const char *text;
+  if (!check_bytes(line, problem)) {
+    return false;
+  }
+  if (is_blank(line.data[0])) {
+    return fail(problem, sendmail ? "a line begins with a blank" : "nothing stands before the line that this one continues", SLICE_EMPTY);
+  }
+  Slice written = sendmail ? sendmail_key(line) : postfix_key(line);
+  Slice value = slice_trim(slice_from_offset(line, written.length));
+  if (sendmail && has_other_tag(reader, written)) {
+    return true;
+  }
+  if (value.length == 0 && reader->shape->has_value) {
+    return fail(problem, "the value is missing: a line of a map is a key, a blank and a value", SLICE_EMPTY);
+  }
+  Slice key = slice_lower(reader->line_arena, written);
+  return keyset_builder_add(reader->builder, &key, value, &text, &problem->right_form) || fail(problem, text, value);
+}
+
+static void end_entry(TableReader *reader, bool sendmail, GString *entry, unsigned last_line) {
+  LineProblem problem = {.text = NULL};
+  Slice line = slice_make(entry->str, entry->len);
+  arena_reset(reader->line_arena);
+  if (line.length > 0 && !add_entry(reader, sendmail, line, &problem)) {
+    tell(reader, line, &problem);
+  }
+  (void)g_string_truncate(entry, 0);
+  reader->line = last_line;
+}
+
+/* For Postfix a line that begins with a blank goes on with the one before, over comments and empty lines. */
+static void read_entries(TableReader *reader, bool sendmail, Slice text) {
+  bool more = true;
+  unsigned number = 0;
+  g_autoptr(GString) entry = g_string_new(NULL); /* begins at reader->line */
+  while (more) {
+    Slice line = slice_split(text, '\n', &text, &more);
+    Slice shown = slice_trim(line);
+    number++;
+    if (shown.length == 0 || starts_comment(sendmail ? line : shown)) {
+      continue;
+    }
+    bool goes_on = !sendmail && is_blank(line.data[0]) && entry->len > 0;
+    if (!goes_on) {
+      end_entry(reader, sendmail, entry, number);
+    }
+    line.length = (size_t)(shown.data + shown.length - line.data);
+    if (entry->len <= LIMIT_TABLE_LINE) {
+      g_string_append_len(entry, line.data, (gssize)line.length);
+    }
+  }
+  end_entry(reader, sendmail, entry, number);
+}
+
+/* ---- all ---- */
+
+KeysetShape table_text_shape(const KeysetShape *shape) {
+  if (shape->order == KEY_ORDER_RULES) {
+    return *shape;
+  }
+  return (KeysetShape){.part_count = 1, .parts = {TYPE_STRING}, .has_value = shape->has_value, .value = shape->value};
+}
+
 Keyset *table_text_read(const KeysetShape *shape, const char *name, Slice text, ResourceFaults *faults) {
   g_autoptr(Arena) line_arena = arena_new(0);
-  TableReader reader = {.shape = shape, .name = name, .builder = keyset_builder_new(shape), .line_arena = line_arena, .faults = faults};
+  KeysetShape own = table_text_shape(shape);
+  TableReader reader = {
+      .shape = &own, .tag = shape->tag, .name = name, .builder = keyset_builder_new(&own), .line_arena = line_arena, .faults = faults};
   *faults = (ResourceFaults){.count = 0};
-  read_lines(&reader, text);
+  if (slice_starts_with(text, SLICE_LITERAL("\xEF\xBB\xBF"))) {
+    text = slice_from_offset(text, 3);
+  }
+  switch (shape->order) {
+    case KEY_ORDER_RULES:
+      read_lines(&reader, text);
+      break;
+    case KEY_ORDER_POSTFIX:
+    case KEY_ORDER_SENDMAIL:
+      read_entries(&reader, shape->order == KEY_ORDER_SENDMAIL, text);
+      break;
+  }
   return keyset_builder_end(reader.builder);
 }

@@ -49,6 +49,42 @@ static bool is_key_type(ValueType type) {
   g_assert_not_reached();
 }
 
+static bool is_tag(Slice tag) {
+  for (size_t i = 0; i < tag.length; i++) {
+    if (!g_ascii_isalnum(tag.data[i]) && tag.data[i] != '_') {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* `keys postfix` and `keys sendmail`: orders of texts, one a key. */
+static bool check_order(Checker *checker, const Declaration *declaration, KeysetShape *shape) {
+  if (declaration->key_order == KEY_ORDER_RULES) {
+    return true;
+  }
+  const char *wrong = NULL, *expected = NULL;
+  if (declaration->entries) {
+    wrong = "a set that stands in the rules has the order of the rules";
+    expected = "write .example.org for what is below example.org, and 192.0.2.0/24 for a network";
+  } else if (shape->part_count > 1) {
+    wrong = "this order is of keys of one value";
+  } else if (!is_tag(declaration->key_tag)) {
+    wrong = "not a tag of an access_db";
+    expected = "expected letters and digits, without the colon, such as \"From\"";
+  }
+  if (wrong) {
+    Diagnostic *told = diagnostics_error(checker->diagnostics, declaration->key_order_span, "%s", wrong);
+    if (expected)
+      diagnostic_expected(checker->diagnostics, told, "%s", expected);
+    return false;
+  }
+  shape->order = declaration->key_order;
+  if (!slice_is_empty(declaration->key_tag))
+    shape->tag = g_intern_string(slice_to_string(checker->scratch, slice_lower(checker->scratch, declaration->key_tag)));
+  return true;
+}
+
 static bool check_shape(Checker *checker, const Declaration *declaration, KeysetShape *shape) {
   bool good = declaration->type_count > 0;
   *shape = (KeysetShape){.part_count = declaration->type_count, .exact = declaration->keys_exact};
@@ -67,6 +103,7 @@ static bool check_shape(Checker *checker, const Declaration *declaration, Keyset
       good = false;
     }
   }
+  good &= check_order(checker, declaration, shape);
   shape->has_value = !slice_is_empty(declaration->value_type);
   if (shape->has_value)
     good &= check_type_name(checker, declaration->value_type, declaration->value_type_span, &shape->value);

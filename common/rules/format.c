@@ -266,6 +266,25 @@ static void print_types(Printer *printer, const Declaration *declaration) {
   g_string_append(printer->out, tuple ? ")" : "");
 }
 
+static void print_keys(Printer *printer, const Declaration *declaration) {
+  g_string_append(printer->out, declaration->keys_exact ? " keys exact" : "");
+  switch (declaration->key_order) {
+    case KEY_ORDER_RULES:
+      return;
+    case KEY_ORDER_POSTFIX:
+      g_string_append(printer->out, " keys postfix");
+      return;
+    case KEY_ORDER_SENDMAIL:
+      g_string_append(printer->out, " keys sendmail");
+      if (!slice_is_empty(declaration->key_tag)) {
+        g_string_append_c(printer->out, ' ');
+        print_plain_string(printer, declaration->key_tag);
+      }
+      return;
+  }
+  g_assert_not_reached();
+}
+
 static void print_table(Printer *printer, const Declaration *declaration) {
   g_string_append_printf(printer->out, "table %.*s of ", SLICE_ARGS(declaration->name));
   print_types(printer, declaration);
@@ -276,7 +295,7 @@ static void print_table(Printer *printer, const Declaration *declaration) {
     g_string_append_printf(printer->out, " from %.*s ", SLICE_ARGS(declaration->source));
     print_plain_string(printer, declaration->spec);
   }
-  g_string_append(printer->out, declaration->keys_exact ? " keys exact" : "");
+  print_keys(printer, declaration);
   g_string_append(printer->out, declaration->optional ? " optional" : "");
   print_on_error(printer, declaration->on_error);
   if (declaration->entries != NULL) {

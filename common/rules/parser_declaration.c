@@ -98,17 +98,31 @@ static bool tell_twice(Parser *parser, const char *what) {
   return false;
 }
 
-/* SYNTAX: keys := "keys" "exact" */
+/* SYNTAX: keys := "keys" ( "exact" | "postfix" | "sendmail" [ string ] ) */
 static bool parse_keys(Parser *parser, Declaration *declaration) {
-  if (declaration->keys_exact) {
-    return tell_twice(parser, "keys exact");
+  SourceSpan tag;
+  if (declaration->keys_exact || declaration->key_order != KEY_ORDER_RULES) {
+    return tell_twice(parser, "keys");
   }
-  (void)parser_advance(parser);
-  declaration->keys_exact = true;
-  return parser_expect_word(parser, "exact", "\"exact\": keys exact");
+  SourceSpan start = parser_advance(parser).span;
+  if (parser_accept_word(parser, "exact")) {
+    declaration->keys_exact = true;
+  } else if (parser_accept_word(parser, "postfix")) {
+    declaration->key_order = KEY_ORDER_POSTFIX;
+  } else if (parser_accept_word(parser, "sendmail")) {
+    declaration->key_order = KEY_ORDER_SENDMAIL;
+  } else {
+    static const char *const orders[] = {"exact", "postfix", "sendmail", NULL};
+    const char *nearest = parser_kind(parser) == TOKEN_WORD ? parser_nearest(parser, parser->token.text, orders) : "";
+    (void)parser_unexpected(parser, "exact, postfix or sendmail: whose order of keys%s", nearest);
+    return false;
+  }
+  declaration->key_order_span = source_span_join(start, parser->previous);
+  return declaration->key_order != KEY_ORDER_SENDMAIL || parser_kind(parser) != TOKEN_STRING ||
+         parse_plain_string(parser, "a tag of the access_db", &declaration->key_tag, &tag);
 }
 
-/* SYNTAX: table-options := { "keys" "exact" | "optional" | on-error }       each once */
+/* SYNTAX: table-options := { keys | "optional" | on-error }       each once */
 static bool parse_table_options(Parser *parser, Declaration *declaration) {
   SourceSpan on_error;
   while (!parser_at_end_of_line(parser)) {
@@ -131,7 +145,7 @@ static bool parse_table_options(Parser *parser, Declaration *declaration) {
       }
     } else {
       const char *nearest = parser_kind(parser) == TOKEN_WORD ? parser_nearest(parser, parser->token.text, TABLE_WORDS + 1) : "";
-      (void)parser_unexpected(parser, "keys exact, optional, on error, or the end of the line%s", nearest);
+      (void)parser_unexpected(parser, "keys, optional, on error, or the end of the line%s", nearest);
       return false;
     }
   }
@@ -153,7 +167,7 @@ static bool parse_source_of_table(Parser *parser, Declaration *declaration) {
 }
 
 /*
- * SYNTAX: table := "table" name "of" types [ "->" type ] ( source | [ "keys" "exact" ] set )
+ * SYNTAX: table := "table" name "of" types [ "->" type ] ( source | [ keys ] set )
  */
 static bool parse_table(Parser *parser, Declaration *declaration) {
   declaration->kind = DECLARATION_TABLE;

@@ -145,6 +145,9 @@ struct Declaration {
   Slice codes;      /* dnslist */
   SourceSpan codes_span;
   bool keys_exact, optional;
+  KeyOrder key_order;
+  Slice key_tag; /* of Sendmail's order; empty: none */
+  SourceSpan key_order_span;
   ErrorBehaviour on_error;
   /* DEFINE */
   Node *expression;

@@ -93,6 +93,9 @@ static const struct {
     {TYPE_STRING, "word\n\"two words\"\n\"a \\\"b\\\" \\\\ \\n \\x\"\n", "(word)(two words)(a \"b\" \\ \n \\x)"},
     {TYPE_STRING, "a#b\n\"#c\" #d\n", "(a#b)(#c)"},
     {TYPE_INT, "1\n-2\n", "(1)(-2)"},
+    {TYPE_NET, "192.0.2\n10\n10.0.0\n300\n",
+     "t:1: \"192.0.2\" is not an IP address or network; write 192.0.2.0/24\nt:2: \"10\" is not an IP address or network; write 10.0.0.0/8\n"
+     "t:3: \"10.0.0\" is not an IP address or network; write 10.0.0.0/24\nt:4: \"300\" is not an IP address or network"},
     {TYPE_NET, "192.0.2.1/24\n", "t:1: \"192.0.2.1/24\": host bits are set; write 192.0.2.0/24"},
     {TYPE_DOMAIN, "a.test\n\n*.b.test # all\n",
      "(a.test)\nt:3: \"*.b.test\": '*' is not written in domains; a leading dot means any depth below; write .b.test"},
@@ -101,6 +104,48 @@ static const struct {
     {TYPE_STRING, "\"a\\\"\n", "t:1: \"\\\"a\\\\\\\"\": the quote is not closed"},
     {TYPE_INT, "1\nx\n2\ny\n", "(1)(2)\nt:2: \"x\" is not a whole number\nt:4: \"y\" is not a whole number"},
 };
+
+/* What postmap and makemap take; tests/real/test_maps.py holds the same against both. */
+static const struct {
+  KeyOrder order;
+  const char *tag, *text, *read;
+} entries[] = {
+    {KEY_ORDER_POSTFIX, NULL, "# c\n\n192.0.2 REJECT a # b\n", "(192.0.2)=(REJECT a # b)"},
+    {KEY_ORDER_POSTFIX, NULL, "Evil.Example\tREJECT\n  all of it\n# c\n\n\tof them\nb.test OK\r\n",
+     "(evil.example)=(REJECT  all of it\tof them)(b.test)=(OK)"},
+    {KEY_ORDER_POSTFIX, NULL, "\"odd local\"@b.test OK\na\\ b@b.test OK", "(\"odd local\"@b.test)=(OK)(a\\ b@b.test)=(OK)"},
+    {KEY_ORDER_POSTFIX, NULL, "a x\na y\nnone\nb z\n",
+     "(a)=(x)(b)=(z)\nt:3: the value is missing: a line of a map is a key, a blank and a value"},
+    {KEY_ORDER_POSTFIX, NULL, "  a x\nb y\n", "(b)=(y)\nt:1: nothing stands before the line that this one continues"},
+    {KEY_ORDER_POSTFIX, NULL, "IPv6:1 x\nTo:a y\n", "(ipv6:1)=(x)(to:a)=(y)"},
+    {KEY_ORDER_SENDMAIL, "from", "From:A@b.test REJECT\nTo:a@b.test OK\nb.test\tOK # c\nConnect:IPv6:2001:DB8 OK\nIPv6:2001:DB8 x\n",
+     "(from:a@b.test)=(REJECT)(b.test)=(OK # c)(ipv6:2001:db8)=(x)"},
+    {KEY_ORDER_SENDMAIL, NULL, "From:a x\na y\n b z\n#c d\n", "(a)=(y)\nt:3: a line begins with a blank"},
+    {KEY_ORDER_SENDMAIL, NULL, "\"a b\"@c d\nnone\n",
+     "(\"a)=(b\"@c d)\nt:2: the value is missing: a line of a map is a key, a blank and a value"},
+};
+
+START_TEST(test_entries) {
+  KeysetShape shape = map_of(TYPE_ADDRESS, TYPE_STRING);
+  shape.order = entries[_i].order;
+  shape.tag = entries[_i].tag;
+  g_autofree char *read = read_as(shape, slice_from(entries[_i].text));
+  ck_assert_str_eq(read, entries[_i].read);
+}
+END_TEST
+
+/* A set takes the keys of an access map, whatever their values. */
+START_TEST(test_entries_of_a_set) {
+  KeysetShape shape = set_of(TYPE_ADDRESS);
+  shape.order = KEY_ORDER_POSTFIX;
+  g_autofree char *read = read_as(shape, SLICE_LITERAL("a@b REJECT\nc\n"));
+  ck_assert_str_eq(read, "(a@b)(c)");
+  g_autofree char *line = g_strnfill(LIMIT_TABLE_LINE - 10, 'x');
+  g_autofree char *text = g_strdup_printf("%s y\n 12345678\nb\nc\377d x\n", line);
+  g_autofree char *long_lines = read_as(shape, slice_from(text));
+  ck_assert_str_eq(long_lines, "(b)(c\377d)\nt:1: the line is too long");
+}
+END_TEST
 
 START_TEST(test_sets) {
   g_autofree char *read = read_as(set_of(sets[_i].key), slice_from(sets[_i].text));
@@ -524,6 +569,8 @@ static void add_tests(TCase *tests) {
   tcase_add_checked_fixture(tests, make_folder, remove_folder);
   tcase_add_loop_test(tests, test_sets, 0, G_N_ELEMENTS(sets));
   tcase_add_loop_test(tests, test_maps, 0, G_N_ELEMENTS(maps));
+  tcase_add_loop_test(tests, test_entries, 0, G_N_ELEMENTS(entries));
+  tcase_add_test(tests, test_entries_of_a_set);
   tcase_add_test(tests, test_action_map);
   tcase_add_test(tests, test_tuples);
   tcase_add_test(tests, test_bytes_and_limits);

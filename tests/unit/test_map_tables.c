@@ -203,6 +203,8 @@ static const struct {
      "user+tag@mail.example user@mail.example @mail.example mail.example .example user+tag@ user@"},
     {TYPE_ADDRESS, false, "user@mail.example", "user@mail.example @mail.example mail.example .example user@"},
     {TYPE_ADDRESS, false, "user+tag", "user+tag@ user@"},
+    {TYPE_ADDRESS, false, "\"a b\"@c.example", "a b@c.example \"a b\"@c.example @c.example c.example .example a b@"},
+    {TYPE_ADDRESS, false, "a@[192.0.2.1]", "a@[192.0.2.1] @[192.0.2.1] [192.0.2.1] a@"},
     {TYPE_ADDRESS, false, "<>", "<>"},
     {TYPE_ADDRESS, true, "User+Tag@Mail.Example", "user+tag@mail.example"},
     {TYPE_STRING, false, "Two Words", "Two Words two words"},
@@ -216,6 +218,46 @@ START_TEST(test_order) {
   g_autoptr(GString) tried = g_string_new("");
   ck_assert(!map_key_each(&shape, &key, arena, collect, tried));
   ck_assert_str_eq(tried->str, orders[_i].tried);
+}
+END_TEST
+
+static const struct {
+  KeyOrder order;
+  const char *tag;
+  ValueType type;
+  const char *key, *tried;
+} foreign_orders[] = {
+    {KEY_ORDER_POSTFIX, NULL, TYPE_NET, "192.0.2.1", "192.0.2.1 192.0.2 192.0 192"},
+    {KEY_ORDER_POSTFIX, NULL, TYPE_DOMAIN, "A.b.Example", "a.b.example b.example example"},
+    {KEY_ORDER_POSTFIX, NULL, TYPE_DOMAIN, "[192.0.2.1]", "[192.0.2.1]"},
+    {KEY_ORDER_POSTFIX, NULL, TYPE_ADDRESS, "User+Tag@Mail.Example",
+     "user+tag@mail.example user@mail.example mail.example example user+tag@ user@"},
+    {KEY_ORDER_POSTFIX, NULL, TYPE_ADDRESS, "<>", "<>"},
+    {KEY_ORDER_POSTFIX, NULL, TYPE_ADDRESS, "\"a b\"@c.example", "a b@c.example \"a b\"@c.example c.example example a b@"},
+    {KEY_ORDER_POSTFIX, NULL, TYPE_STRING, "Two", "Two two"},
+    {KEY_ORDER_SENDMAIL, "connect", TYPE_NET, "192.0.2.1",
+     "connect:192.0.2.1 192.0.2.1 connect:192.0.2 192.0.2 connect:192.0 192.0 connect:192 192"},
+    {KEY_ORDER_SENDMAIL, NULL, TYPE_NET, "2001:db8::1",
+     "ipv6:2001:db8:0:0:0:0:0:1 ipv6:2001:db8::1 ipv6:2001:db8:0:0:0:0:0 ipv6:2001:db8:0:0:0:0 ipv6:2001:db8:0:0:0 ipv6:2001:db8:0:0 "
+     "ipv6:2001:db8:0 ipv6:2001:db8 ipv6:2001 ipv6"},
+    {KEY_ORDER_SENDMAIL, "connect", TYPE_IP, "192.0.2.1", "connect:192.0.2.1 192.0.2.1"},
+    {KEY_ORDER_SENDMAIL, "connect", TYPE_DOMAIN, "A.b.Example",
+     "connect:a.b.example a.b.example connect:b.example b.example connect:example example"},
+    {KEY_ORDER_SENDMAIL, NULL, TYPE_ADDRESS, "User+Tag@Mail.Example",
+     "user+tag@mail.example user+*@mail.example user@mail.example user+tag@ user+*@ user@ mail.example example"},
+    {KEY_ORDER_SENDMAIL, "from", TYPE_ADDRESS, "u@d", "from:u@d u@d from:u@ u@ from:d d"},
+    {KEY_ORDER_SENDMAIL, "from", TYPE_ADDRESS, "<>", ""},
+    {KEY_ORDER_SENDMAIL, "x", TYPE_STRING, "Ab", "x:ab ab"},
+    {KEY_ORDER_SENDMAIL, "x", TYPE_INT, "7", "x:7 7"},
+};
+
+START_TEST(test_foreign_order) {
+  KeysetShape shape = {
+      .part_count = 1, .parts = {foreign_orders[_i].type}, .order = foreign_orders[_i].order, .tag = foreign_orders[_i].tag};
+  Value key = key_of(foreign_orders[_i].type, foreign_orders[_i].key);
+  g_autoptr(GString) tried = g_string_new("");
+  ck_assert(!map_key_each(&shape, &key, arena, collect, tried));
+  ck_assert_str_eq(tried->str, foreign_orders[_i].tried);
 }
 END_TEST
 
@@ -632,6 +674,7 @@ static void add_tests(TCase *tests) {
   int kinds = (int)G_N_ELEMENTS(map_kinds);
   tcase_add_checked_fixture(tests, set_up, tear_down);
   tcase_add_loop_test(tests, test_order, 0, (int)G_N_ELEMENTS(orders));
+  tcase_add_loop_test(tests, test_foreign_order, 0, (int)G_N_ELEMENTS(foreign_orders));
   tcase_add_test(tests, test_impossible_keys);
   tcase_add_loop_test(tests, test_find, 0, kinds * 2);
   tcase_add_loop_test(tests, test_replaced, 0, kinds);
