@@ -178,6 +178,88 @@ def built_anew_under_a_daemon():
                 check(client.ask(instance="5") == "550 5.7.1 four", "there again")
 
 
+def overwrite(path, content, at_once=True):
+    """The same file with another content, as cp makes it: in pieces, of which some are asked for."""
+    with open(path, "r+b", buffering=0) as file:
+        file.truncate(0)
+        size = len(content) if at_once else max(1, len(content) // 7)
+        for start in range(0, len(content), size):
+            file.write(content[start : start + size])
+            yield
+
+
+def put(path, make):
+    """Another thing in its place."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        os.rmdir(path)
+    make(path + ".other")
+    if os.path.isdir(path + ".other") and not os.path.islink(path + ".other"):
+        os.unlink(path)
+    os.rename(path + ".other", path)
+    yield
+
+
+def sparse(path):
+    with open(path, "wb") as file:
+        file.truncate(5 << 30)
+
+
+def cut(path, size):
+    os.truncate(path, size)
+    yield
+
+
+def spoilers(good):
+    """What can befall a file, each in steps."""
+    garbage = bytes((number * 37 + number // 256) % 256 for number in range(len(good)))
+    return (
+        lambda path: cut(path, 0),
+        lambda path: cut(path, len(good) // 2),
+        lambda path: cut(path, 2049),
+        lambda path: overwrite(path, garbage),
+        lambda path: overwrite(path, good[: len(good) // 2] + garbage[len(good) // 2 :], at_once=False),
+        lambda path: overwrite(path, good, at_once=False),
+        lambda path: put(path, os.mkfifo),
+        lambda path: put(path, os.mkdir),
+        lambda path: put(path, lambda other: os.symlink("/dev/zero", other)),
+        lambda path: put(path, lambda other: os.symlink("nowhere", other)),
+        lambda path: put(path, sparse),
+    )
+
+
+def spoiled_under_a_daemon():
+    """Whatever becomes of a map, the daemon answers: by the map or that it could not look; and it goes on with the next good one."""
+    many = "".join(f"k{number} value {number}\n" for number in range(3000))
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            rules = f'table access of net -> action from {kind} "{folder}/access"\nat rcpt {{ [access] check access[client_address] }}\n'
+            postmap(kind, folder, many + "192.0.2.25 REJECT good\n")
+            path = f"{folder}/access.{kind}"
+            with open(path, "rb") as file:
+                good = file.read()
+
+            def restore():
+                with open(path + ".new", "wb") as file:
+                    file.write(good)
+                os.chmod(path + ".new", 0o644)
+                if os.path.isdir(path) and not os.path.islink(path):
+                    os.rmdir(path)
+                os.rename(path + ".new", path)
+
+            with Policyd(rules) as daemon, daemon.client() as client:
+                for number, spoil in enumerate(spoilers(good)):
+                    check(client.ask(instance=f"{number}.g") == "550 5.7.1 good", f"{kind} {number}: before")
+                    for step, _ in enumerate(spoil(path)):
+                        got = client.ask(instance=f"{number}.{step}")
+                        check(got in ("550 5.7.1 good", "DUNNO") or got.startswith("451 4.3.0"), f"{kind} {number}: {got}")
+                    check(daemon.reload(), f"{kind} {number}: a reload")
+                    restore()
+                check(client.ask(instance="last") == "550 5.7.1 good", f"{kind}: at the end")
+                told = [line for line in daemon.lines if line and "the old content stays" in line]
+                check(len(told) < 5 * len(spoilers(good)), f"{kind}: told all the time: {len(told)}")
+
+
 QUOTA = """
 table quota of string -> int from sqlite "FOLDER/quota.db: select n from quota where login = ?"
 table pairs of (address, address) from sqlite "FOLDER/quota.db: select 1 from pairs where sender = ? and recipient = ?" on error skip
@@ -254,13 +336,46 @@ def database():
             check(client.ask(sender="pest@b.example", recipient="boss@here.example", instance="5") == "550 5.7.1 not you", "the other table")
 
 
+def spoiled_database():
+    """The same of a database."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        path = os.path.join(folder, "quota.db")
+        sql(path, "create table quota (login text primary key, n);" + "".join(f"insert into quota values ('u{number}', 500);" for number in range(1000)))
+        with open(path, "rb") as file:
+            good = file.read()
+        rules = f'table quota of string -> int from sqlite "{path}: select n from quota where login = ?"\nat rcpt {{ [quota] reject "over" if quota[sasl_username] > 100 }}\n'
+
+        def restore():
+            with open(path + ".new", "wb") as file:
+                file.write(good)
+            os.chmod(path + ".new", 0o644)
+            if os.path.isdir(path) and not os.path.islink(path):
+                os.rmdir(path)
+            os.rename(path + ".new", path)
+
+        restore()
+        asked = iter(range(1000))
+        with Policyd(rules) as daemon, daemon.client() as client:
+            for number, spoil in enumerate(spoilers(good)):
+                key = next(asked)
+                check(client.ask(instance=f"{key}", sasl_username=f"u{key}") == "550 5.7.1 over", f"{number}: before")
+                for _ in spoil(path):
+                    key = next(asked)
+                    got = client.ask(instance=f"{key}", sasl_username=f"u{key}")
+                    check(got in ("550 5.7.1 over", "DUNNO") or got.startswith("451 4.3.0"), f"{number}: {got}")
+                restore()
+            key = next(asked)
+            check(client.ask(instance=f"{key}", sasl_username=f"u{key}") == "550 5.7.1 over", "at the end")
+
+
 def main():
     maps = subprocess.run(["postconf", "-m"], capture_output=True, text=True, check=False, env={**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin"}) if POSTMAP else None
     missing = [kind for kind in KINDS if maps is None or kind not in maps.stdout.split()]
     if missing:
         print("Postfix has no maps of " + ", ".join(missing))
         sys.exit(77)
-    run([stories, table_test, built_anew_under_a_daemon, database])
+    run([stories, table_test, built_anew_under_a_daemon, spoiled_under_a_daemon, database, spoiled_database])
 
 
 main()

@@ -36,6 +36,17 @@ def rewrite(path, text):
         file.write(text)
 
 
+def replace_sparse(path, size):
+    with open(path + ".new", "wb") as file:
+        file.truncate(size)
+    os.rename(path + ".new", path)
+
+
+def link(path, target):
+    os.unlink(path)
+    os.symlink(target, path)
+
+
 class Tables:
     """A daemon with RULES, its table's file, and a client that asks all the time."""
 
@@ -116,29 +127,91 @@ def bad_lines():
 
 def bad_files():
     """Each is told once, and the old content stays."""
-    bad = (
-        ("half written", lambda path: rewrite(path, "192.0.2.0/24 REJECT two\n192.0.")),
+    two = "10.0.0.0/8 REJECT two\n"
+    bad = [
+        ("half written", lambda path: rewrite(path, two + "192.0.")),
         ("half written", lambda path: rewrite(path, "")),
+        ("half written", lambda path: replace_sparse(path, 8 << 20)),
         ("no line of the file can be read", lambda path: replace(path, "<html>\n404 not found\n")),
+        ("no line of the file can be read", lambda path: replace(path, "10.0.0.0/8 REJECT two\0\n")),
         ("can be written by others", lambda path: os.chmod(path, 0o666)),
         ("No such file", os.unlink),
+        ("No such file", lambda path: link(path, "nowhere")),
+        ("Too many levels of symbolic links", lambda path: link(path, os.path.basename(path))),
         ("not an ordinary file", lambda path: (os.unlink(path), os.mkfifo(path, 0o644))),
-    )
+        ("not an ordinary file", lambda path: (os.unlink(path), os.mkdir(path))),
+        ("not an ordinary file", lambda path: link(path, "/dev/zero")),
+        ("too large for a table in memory", lambda path: replace_sparse(path, 5 << 30)),
+    ]
+    if os.geteuid() == 0:  # then the daemon has a user of its own
+        bad.append(("Permission denied", lambda path: os.chmod(path, 0)))
+    numbers = range(len(bad))
+    rules = "".join(f'table t{number} of net -> action from file "t{number}"\n' for number in numbers)
+    rules += "at rcpt {\n" + "".join(f"    [r{number}] check t{number}[client_address]\n" for number in numbers) + "}\n"
+    with Policyd(rules, expect_start=False) as daemon:
+        paths = [os.path.join(daemon.path, f"t{number}") for number in numbers]
+
+        def good():
+            for number, path in enumerate(paths):
+                if os.path.isdir(path) and not os.path.islink(path):
+                    os.rmdir(path)
+                replace(path, f"10.{number}.0.0/16 REJECT {number}\n")
+
+        good()
+        daemon.start()
+        with daemon.client() as client:
+            for turn in (1, 2):
+                for (_, spoil), path in zip(bad, paths):
+                    spoil(path)
+                for (words, _), number in zip(bad, numbers):
+                    line = daemon.wait_for(f"file t{number}: the old content stays: ", turn)
+                    check(words in line, f"{words!r} expected: {line}")
+                    got = client.ask(client_address=f"10.{number}.0.1")
+                    check(got == f"550 5.7.1 {number}", f"the old content stays: {words}: {got}")
+                good()
+                for number in numbers:
+                    daemon.wait_for(f"file t{number}: can be read again", turn)
+            check(daemon.count("the old content stays") == 2 * len(bad), "each once")
+            check(daemon.count(": changed") == 0, "the content never changed")
+            rewrite(paths[0], "")
+            daemon.wait_for("file t0: the old content stays: ", 3)
+            check(daemon.reload() and client.ask(client_address="10.0.0.1") == "550 5.7.1 0", "a reload takes no half of a file either")
+            replace(paths[0], "# nothing\n")
+            daemon.wait_for("file t0: changed, 0 entries now")
+            check(client.ask(client_address="10.0.0.1") == "DUNNO", "made empty")
+
+
+def unchanged_and_changed():
+    """The content counts: not a touch, and a change that leaves size and time as they were."""
     with Tables() as tables:
-        for number, (words, spoil) in enumerate(bad, 1):
-            spoil(tables.nets)
-            line = tables.daemon.wait_for("file nets: the old content stays: ", number)
-            check(words in line, f"{words!r} expected: {line}")
-            check(tables.ask() == "550 5.7.1 one", f"the old content stays: {words}")
-            replace(tables.nets, OURS)
-            tables.daemon.wait_for("file nets: can be read again", number)
-        check(tables.daemon.count("the old content stays") == len(bad), "each once")
-        check(tables.daemon.count("file nets: changed") == 0, "the content never changed")
-        rewrite(tables.nets, "")
-        tables.daemon.wait_for("file nets: the old content stays: ", len(bad) + 1)
-        check(tables.daemon.reload() and tables.ask() == "550 5.7.1 one", "a reload takes no half of a file either")
-        replace(tables.nets, "# nothing\n")
-        tables.wait_answer("DUNNO", "550 5.7.1 one")
+        os.utime(tables.nets)
+        replace(tables.nets, OURS)
+        before = os.stat(tables.nets)
+        rewrite(tables.nets, OURS.replace("one", "two"))
+        os.utime(tables.nets, ns=(before.st_atime_ns, before.st_mtime_ns))
+        tables.wait_answer("550 5.7.1 two", "550 5.7.1 one")
+        check(tables.daemon.count("file nets: changed") == 1, "the content changed once")
+        # the longest network counts, the first of equal ones
+        replace(tables.nets, "192.0.0.0/16 REJECT sixteen\n192.0.2.0/25 REJECT three\n192.0.2.0/24 OK\n192.0.2.0/25 REJECT four\n0.0.0.0/0 REJECT all\n")
+        tables.wait_answer("550 5.7.1 three", "550 5.7.1 two")
+        check(tables.ask(client_address="192.0.2.200") == "DUNNO", "the network around it")
+        check(tables.ask(client_address="192.0.3.1") == "550 5.7.1 sixteen", "the one around that")
+        check(tables.ask(client_address="198.51.100.1") == "550 5.7.1 all", "all")
+
+
+def a_slow_writer():
+    """A program that writes the file in place, in pieces: what is half there never counts."""
+    with Tables() as tables:
+        with open(tables.nets, "w", encoding="utf-8") as file:
+            for piece in ("192.0.2.0/25 REJECT ha", "lf\n192.0.", "2.0/24 REJECT two\n"):
+                file.write(piece)
+                file.flush()
+                end = time.monotonic() + 0.4
+                while time.monotonic() < end:
+                    check(tables.ask() == "550 5.7.1 one", "half of a file")
+        tables.wait_answer("550 5.7.1 half", "550 5.7.1 one")
+        check(tables.ask(client_address="192.0.2.200") == "550 5.7.1 two", "all of the file")
+        check(tables.daemon.count("file nets: changed") == 1, "read once")
 
 
 def a_large_table():
@@ -161,4 +234,4 @@ def rules_that_fit():
         check(result.returncode == 0 and result.stderr == "", f"mailreeve check: {result}")
 
 
-run([changes, bad_lines, bad_files, a_large_table, rules_that_fit])
+run([changes, bad_lines, bad_files, unchanged_and_changed, a_slow_writer, a_large_table, rules_that_fit])
