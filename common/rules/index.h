@@ -14,7 +14,7 @@
 #include "common/rules/program.h"
 #include "common/rules/run.h"
 
-enum { INDEX_STATEMENTS_MIN = 17, INDEX_BLOCK_WALKED = 16 };
+enum { INDEX_STATEMENTS_MIN = 4, INDEX_BLOCK_WALKED = 16 };
 
 /* Gives an index to each phase with at least `least` statements where one helps. Once, before the program is shared. */
 void program_index(Program *program, size_t least);

@@ -7,6 +7,8 @@
 #include "common/rules/index_access.h"
 #include "common/rules/index_internal.h"
 
+enum { FIELDS_AT_ONCE = 8 };
+
 static int compare_numbers(const void *a, const void *b) {
   uint32_t one = *(const uint32_t *)a, two = *(const uint32_t *)b;
   return one < two ? -1 : one > two;
@@ -53,24 +55,28 @@ static void hit(void *data, uint32_t group) {
   }
 }
 
+/* ---- asking the structures of a field ---- */
+
+static inline bool has_kind(const IndexField *field, KeyKind kind) {
+  return (field->kinds & (1u << kind)) != 0;
+}
+
 static void find_text(const IndexField *field, KeyKind kind, Slice text, IndexCursor *cursor) {
-  if ((field->kinds & (1u << kind)) != 0)
+  if (has_kind(field, kind))
     key_table_find(field->keys, index_hash_text(kind, text), hit, cursor);
 }
 
-static void find_suffixes(const IndexField *field, Slice domain, IndexCursor *cursor) {
-  if ((field->kinds & (1u << KEY_SUFFIX)) == 0)
-    return;
+static G_GNUC_NO_INLINE void find_suffixes(const IndexField *field, Slice domain, IndexCursor *cursor) {
   size_t from = domain.length > field->longest_suffix + 1 ? domain.length - field->longest_suffix - 1 : 0;
   for (size_t i = from; i < domain.length; i++)
     if (domain.data[i] == '.')
       find_text(field, KEY_SUFFIX, slice_from_offset(domain, i + 1), cursor);
 }
 
-static void find_address(const IndexField *field, const MailAddress *address, IndexCursor *cursor) {
+static G_GNUC_NO_INLINE void find_address(const IndexField *field, const MailAddress *address, IndexCursor *cursor) {
   Slice user, extension;
   bool extended = mail_address_extension(address, &user, &extension);
-  if ((field->kinds & (1u << KEY_ADDRESS)) != 0) {
+  if (has_kind(field, KEY_ADDRESS)) {
     uint64_t domain = index_hash_text(KEY_DOMAIN, address->domain);
     key_table_find(field->keys, index_hash_pair(index_hash_text(KEY_USER, address->localpart), domain), hit, cursor);
     if (extended)
@@ -80,27 +86,33 @@ static void find_address(const IndexField *field, const MailAddress *address, In
   if (extended)
     find_text(field, KEY_USER, user, cursor);
   find_text(field, KEY_DOMAIN, address->domain, cursor);
-  find_suffixes(field, address->domain, cursor);
+  if (has_kind(field, KEY_SUFFIX))
+    find_suffixes(field, address->domain, cursor);
 }
 
-static void find_value(const IndexField *field, const Value *value, IndexCursor *cursor) {
+static inline void find_in_text(const IndexField *field, Slice text, IndexCursor *cursor) {
+  if (field->literals != NULL)
+    literal_matcher_scan(field->literals, text, hit, cursor);
+  if (field->regexes != NULL)
+    regex_set_scan(field->regexes, text, hit, cursor);
+}
+
+/* `hash`: of the whole text, where the field has such keys and the value is a text; NULL for an element of a list. */
+static void find_value(const IndexField *field, const Value *value, const uint64_t *hash, IndexCursor *cursor) {
   switch (value->type) {
     case TYPE_STRING:
     case TYPE_DOMAIN:
     case TYPE_ENUM:
-      find_text(field, KEY_TEXT, value->as.text, cursor);
-      find_suffixes(field, value->as.text, cursor);
-      if (field->literals != NULL)
-        literal_matcher_scan(field->literals, value->as.text, hit, cursor);
-      if (field->regexes != NULL)
-        regex_set_scan(field->regexes, value->as.text, hit, cursor);
+      if (has_kind(field, KEY_TEXT))
+        key_table_find(field->keys, hash != NULL ? *hash : index_hash_text(KEY_TEXT, value->as.text), hit, cursor);
+      if (has_kind(field, KEY_SUFFIX))
+        find_suffixes(field, value->as.text, cursor);
+      find_in_text(field, value->as.text, cursor);
       return;
     case TYPE_ADDRESS:
-      find_address(field, value->as.address, cursor);
-      if (field->literals != NULL)
-        literal_matcher_scan(field->literals, value->as.address->text, hit, cursor);
-      if (field->regexes != NULL)
-        regex_set_scan(field->regexes, value->as.address->text, hit, cursor);
+      if (field->keys != NULL)
+        find_address(field, value->as.address, cursor);
+      find_in_text(field, value->as.address->text, cursor);
       return;
     case TYPE_IP:
       if (field->networks != NULL)
@@ -117,7 +129,7 @@ static void find_value(const IndexField *field, const Value *value, IndexCursor 
       return;
     case TYPE_LIST:
       for (size_t i = 0; i < value->as.list->count; i++)
-        find_value(field, &value->as.list->items[i], cursor);
+        find_value(field, &value->as.list->items[i], NULL, cursor);
       return;
     case TYPE_NET:
     case TYPE_BOOL:
@@ -129,14 +141,35 @@ static void find_value(const IndexField *field, const Value *value, IndexCursor 
   g_assert_not_reached(); /* the checker made the types meet */
 }
 
-static void find_field(const IndexField *field, Run *run, IndexCursor *cursor) {
+/* ---- fields ---- */
+
+/* A field's value, and the hash of its text where that was needed. */
+typedef struct Reading {
+  const Value *value;
+  uint64_t hash;
   Value scratch;
-  const Value *value = expression_value(run, field->expression, &scratch);
-  switch (value->state) {
+} Reading;
+
+/* Reads the field and sends for what will be looked at first: with many rules it is in far memory. */
+static inline void read_field(const IndexField *field, Run *run, Reading *reading) {
+  const Value *value = expression_value(run, field->expression, &reading->scratch);
+  reading->value = value;
+  if (value->state != VALUE_SET)
+    return;
+  if (value->type == TYPE_IP && field->networks != NULL) {
+    network_tree_prefetch(field->networks, &value->as.ip);
+  } else if (has_kind(field, KEY_TEXT) && (value->type == TYPE_DOMAIN || value->type == TYPE_STRING || value->type == TYPE_ENUM)) {
+    reading->hash = index_hash_text(KEY_TEXT, value->as.text);
+    key_table_prefetch(field->keys, reading->hash);
+  }
+}
+
+static inline void find_field(const IndexField *field, const Reading *reading, IndexCursor *cursor) {
+  switch (reading->value->state) {
     case VALUE_UNSET:
       return;
     case VALUE_SET:
-      find_value(field, value, cursor);
+      find_value(field, reading->value, &reading->hash, cursor);
       return;
     case VALUE_UNKNOWN:
     case VALUE_OPEN:
@@ -147,6 +180,7 @@ static void find_field(const IndexField *field, Run *run, IndexCursor *cursor) {
 }
 
 void index_cursor_begin(IndexCursor *cursor, const PhaseIndex *index, Run *run) {
+  Reading readings[FIELDS_AT_ONCE];
   bool fact_open = run->fact_open;
   cursor->index = index;
   cursor->candidates = cursor->first;
@@ -154,9 +188,15 @@ void index_cursor_begin(IndexCursor *cursor, const PhaseIndex *index, Run *run) 
   cursor->count = cursor->at = cursor->always_at = 0;
   cursor->walk_end = 0;
   cursor->arena = run->arena;
-  for (size_t i = 0; i < index->field_count; i++)
-    find_field(&index->fields[i], run, cursor);
-  sort_candidates(cursor);
+  for (size_t from = 0; from < index->field_count; from += FIELDS_AT_ONCE) {
+    size_t count = MIN(index->field_count - from, (size_t)FIELDS_AT_ONCE);
+    for (size_t i = 0; i < count; i++)
+      read_field(&index->fields[from + i], run, &readings[i]);
+    for (size_t i = 0; i < count; i++)
+      find_field(&index->fields[from + i], &readings[i], cursor);
+  }
+  if (cursor->count > 1)
+    sort_candidates(cursor);
   run->fact_open = fact_open; /* that a statement waits for a fact is said where it is met */
 }
 

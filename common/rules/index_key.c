@@ -38,6 +38,19 @@ static inline uint64_t finish(uint64_t hash) {
   return hash ^ hash >> 32;
 }
 
+/* Up to seven bytes, each at least once: the length is in the hash. */
+static inline uint64_t rest_of(const char *text, size_t length) {
+  uint32_t front, back;
+  if (length >= 4) {
+    memcpy(&front, text, sizeof front);
+    memcpy(&back, text + length - sizeof back, sizeof back);
+    return (uint64_t)front << 32 | back;
+  }
+  if (length == 0)
+    return 0;
+  return (uint64_t)(uint8_t)text[0] << 16 | (uint64_t)(uint8_t)text[length / 2] << 8 | (uint8_t)text[length - 1];
+}
+
 uint64_t index_hash_text(KeyKind kind, Slice text) {
   uint64_t hash = mix((uint64_t)kind + 1, text.length);
   size_t at = 0;
@@ -46,10 +59,7 @@ uint64_t index_hash_text(KeyKind kind, Slice text) {
     memcpy(&word, text.data + at, sizeof word);
     hash = mix(hash, lower_word(word));
   }
-  uint64_t rest = 0;
-  for (; at < text.length; at++)
-    rest = rest << 8 | (uint8_t)text.data[at];
-  return finish(mix(hash, lower_word(rest)));
+  return finish(mix(hash, lower_word(rest_of(text.data + at, text.length - at))));
 }
 
 uint64_t index_hash_number(double number) {
@@ -95,6 +105,10 @@ const KeyTable *key_table_new(Arena *arena, KeyEntry *entries, size_t count) {
     table->slots[at] = (Slot){(uint32_t)(entries[i].hash >> 32), (uint32_t)i};
   }
   return table;
+}
+
+void key_table_prefetch(const KeyTable *table, uint64_t hash) {
+  __builtin_prefetch(&table->slots[hash & table->mask]);
 }
 
 void key_table_find(const KeyTable *table, uint64_t hash, KeyHit hit, void *data) {

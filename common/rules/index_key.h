@@ -34,6 +34,9 @@ uint64_t index_hash_address(Slice localpart, Slice domain);
 /* Sorts `entries`; the table lives in the arena. */
 const KeyTable *key_table_new(Arena *arena, KeyEntry *entries, size_t count);
 
+/* Fetches the memory that key_table_find will read first. */
+void key_table_prefetch(const KeyTable *table, uint64_t hash);
+
 typedef void (*KeyHit)(void *data, uint32_t group);
 void key_table_find(const KeyTable *table, uint64_t hash, KeyHit hit, void *data);
 

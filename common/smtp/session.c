@@ -39,6 +39,21 @@ static const Value unset_values[FACT_COUNT] = {
 #undef FACT
 };
 
+/* What each fact read needs of its row, side by side. */
+typedef struct Trait {
+  uint8_t type;  /* ValueType */
+  uint8_t empty; /* FactSentinel */
+  uint16_t longest;
+} Trait;
+
+#define LONGEST(type) ((type) == TYPE_ADDRESS ? LIMIT_ADDRESS : LIMIT_FACT)
+G_STATIC_ASSERT(LIMIT_ADDRESS <= UINT16_MAX && LIMIT_FACT <= UINT16_MAX);
+static const Trait traits[FACT_COUNT] = {
+#define FACT(symbol, name, type, scope, phases, policy, milter, socketmap, empty, normal, sentence) {TYPE_##type, empty, LONGEST(TYPE_##type)},
+#include "common/smtp/fact.def"
+#undef FACT
+};
+
 static const FactSet recipient_facts = 0
 #define FACT(symbol, name, type, scope, phases, policy, milter, socketmap, empty, normal, sentence) \
   | (SCOPE_##scope == SCOPE_RECIPIENT ? FACT_BIT(FACT_##symbol) : 0)
@@ -102,7 +117,7 @@ static bool is_zero(Slice text) {
   return true;
 }
 
-static bool is_sentinel(FactSentinel empty, Slice raw) {
+static inline bool is_sentinel(FactSentinel empty, Slice raw) {
   switch (empty) {
     case SENTINEL_EMPTY:
       return slice_is_empty(raw);
@@ -116,26 +131,29 @@ static bool is_sentinel(FactSentinel empty, Slice raw) {
   g_assert_not_reached();
 }
 
-static bool is_too_long(const FactInfo *info, Slice raw) {
-  return raw.length > (info->type == TYPE_ADDRESS ? LIMIT_ADDRESS : LIMIT_FACT);
+static inline bool is_too_long(Fact fact, Slice raw) {
+  return raw.length > traits[fact].longest;
 }
 
-bool session_borrow(Session *session, Fact fact, Slice raw) {
-  const FactInfo *info = fact_info(fact);
-  session->converted &= ~FACT_BIT(fact);
-  session->textless &= ~FACT_BIT(fact);
-  session->settled |= FACT_BIT(fact);
-  if (is_sentinel(info->empty, raw)) {
-    session->present &= ~FACT_BIT(fact);
+static inline bool borrow(Session *session, Fact fact, Slice raw) {
+  FactSet bit = FACT_BIT(fact);
+  session->converted &= ~bit;
+  session->textless &= ~bit;
+  session->settled |= bit;
+  session->present &= ~bit;
+  if (is_sentinel((FactSentinel)traits[fact].empty, raw)) {
     return true;
   }
-  if (is_too_long(info, raw)) {
-    session->present &= ~FACT_BIT(fact);
+  if (is_too_long(fact, raw)) {
     return false;
   }
   session->slots[fact].raw = raw;
-  session->present |= FACT_BIT(fact);
+  session->present |= bit;
   return true;
+}
+
+bool session_borrow(Session *session, Fact fact, Slice raw) {
+  return borrow(session, fact, raw);
 }
 
 void session_lend(Session *session, const Slice *texts) {
@@ -145,7 +163,7 @@ void session_lend(Session *session, const Slice *texts) {
 /* Takes over a lent text that nobody looked at yet. */
 static inline void settle(Session *session, Fact fact) {
   if (session->lent != NULL && (session->settled & FACT_BIT(fact)) == 0 && session->lent[fact].data != NULL) {
-    (void)session_borrow(session, fact, session->lent[fact]);
+    (void)borrow(session, fact, session->lent[fact]);
   }
 }
 
@@ -212,40 +230,40 @@ void session_unset(Session *session, Fact fact) {
   session->converted &= ~FACT_BIT(fact);
 }
 
-static Value convert(Session *session, Fact fact, Slice raw) {
-  const FactInfo *info = fact_info(fact);
-  Value value = unset_values[fact];
+/* Into the slot. Whatever a client says in HELO is its name: no check of its form, rules do that. */
+static void convert(Session *session, Fact fact) {
+  Slot *slot = &session->slots[fact];
+  ValueType type = (ValueType)traits[fact].type;
   const char *problem;
   Slice right_form;
-  if (info->type == TYPE_DOMAIN) {
-    /* Whatever a client says in HELO is its name: no check of its form, rules do that. */
-    value.as.text = domain_normalize(arena_of(session, fact), raw);
-    value.state = slice_is_empty(value.as.text) ? VALUE_UNSET : VALUE_SET;
-  } else if (info->type == TYPE_ENUM) {
-    int index = fact_enum_index(fact, raw);
-    if (index >= 0) {
-      value.state = VALUE_SET;
-      value.as.text = slice_from(info->enum_names[index]);
-    }
-  } else if (info->type == TYPE_STRING) {
-    value.state = VALUE_SET;
-    value.as.text = raw;
-  } else if (!value_parse(arena_of(session, fact), info->type, raw, &value, &problem, &right_form)) {
-    value = unset_values[fact];
+  bool good = true;
+  if (type == TYPE_DOMAIN) {
+    slot->value.as.text = domain_normalize(arena_of(session, fact), slot->raw);
+    good = !slice_is_empty(slot->value.as.text);
+  } else if (type == TYPE_IP) {
+    good = ip_parse(slot->raw, &slot->value.as.ip);
+  } else if (type == TYPE_STRING) {
+    slot->value.as.text = slot->raw;
+  } else if (type == TYPE_ENUM) {
+    int index = fact_enum_index(fact, slot->raw);
+    good = index >= 0;
+    slot->value.as.text = good ? slice_from(fact_info(fact)->enum_names[index]) : SLICE_EMPTY;
+  } else {
+    good = value_parse(arena_of(session, fact), type, slot->raw, &slot->value, &problem, &right_form);
   }
-  return value;
+  slot->value.state = good ? VALUE_SET : VALUE_UNSET;
+  slot->value.type = type;
 }
 
 /* Apart, so that reading what was read before stays a few instructions. */
 static G_GNUC_NO_INLINE const Value *get_unread(Session *session, Fact fact) {
-  Slot *slot = &session->slots[fact];
   settle(session, fact);
   if ((session->present & FACT_BIT(fact)) == 0) {
     return &unset_values[fact];
   }
-  slot->value = convert(session, fact, slot->raw);
+  convert(session, fact);
   session->converted |= FACT_BIT(fact);
-  return &slot->value;
+  return &session->slots[fact].value;
 }
 
 const Value *session_get(Session *session, Fact fact) {
@@ -254,9 +272,8 @@ const Value *session_get(Session *session, Fact fact) {
 
 Slice session_raw(Session *session, Fact fact) {
   if (session->lent != NULL && (session->settled & FACT_BIT(fact)) == 0) {
-    const FactInfo *info = fact_info(fact);
     Slice raw = session->lent[fact];
-    return is_sentinel(info->empty, raw) || is_too_long(info, raw) ? SLICE_EMPTY : raw;
+    return is_sentinel((FactSentinel)traits[fact].empty, raw) || is_too_long(fact, raw) ? SLICE_EMPTY : raw;
   }
   if ((session->present & FACT_BIT(fact)) == 0) {
     return SLICE_EMPTY;
