@@ -1,9 +1,8 @@
 /*
- * ip.c: IP addresses and networks. Reading and writing are hot: IPv4 is read by hand, nothing allocates.
+ * ip.c: IP addresses and networks. Reading and writing are hot: by hand, nothing allocates.
  */
 #include "common/base/ip.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -12,40 +11,122 @@ static int family_bits(const IpAddress *address) {
   return address->family == 4 ? 32 : 128;
 }
 
-static bool parse_quad(Slice text, IpAddress *address) {
-  IpAddress result = {.family = 4};
-  size_t at = 0;
-  for (int part = 0; part < 4; part++) {
-    if (part > 0 && (at >= text.length || text.data[at++] != '.')) {
-      return false;
-    }
-    size_t start = at;
-    unsigned number = 0;
-    while (at < text.length && at - start < 3 && g_ascii_isdigit(text.data[at])) {
-      number = number * 10 + (unsigned)(text.data[at++] - '0');
-    }
-    if (at == start || number > 255 || (at - start > 1 && text.data[start] == '0')) {
-      return false;
-    }
-    result.bytes[part] = (uint8_t)number;
+static inline unsigned decimal_digit(char byte) {
+  return (unsigned)(unsigned char)byte - '0'; /* over 9: it is none */
+}
+
+/* One to three digits without leading zeros, up to 255. */
+static inline const char *parse_octet(const char *at, const char *end, uint8_t *octet) {
+  unsigned number = at < end ? decimal_digit(*at++) : 10, digit;
+  if (number > 9) {
+    return NULL;
   }
-  if (at != text.length) {
+  if (number != 0 && at < end && (digit = decimal_digit(*at)) <= 9) {
+    number = number * 10 + digit;
+    at++;
+    if (at < end && (digit = decimal_digit(*at)) <= 9) {
+      number = number * 10 + digit;
+      at++;
+    }
+  }
+  *octet = (uint8_t)number;
+  return number <= 255 ? at : NULL;
+}
+
+static bool parse_quad(Slice text, IpAddress *address) {
+  enum { SHORTEST = sizeof "0.0.0.0" - 1 };
+  if (text.length < SHORTEST || decimal_digit(text.data[0]) > 9) {
+    return false;
+  }
+  const char *at = text.data, *end = text.data + text.length;
+  IpAddress result = {.family = 4};
+  for (int part = 0; part < 4; part++) {
+    if (part > 0 && (at == end || *at++ != '.')) {
+      return false;
+    }
+    at = parse_octet(at, end, &result.bytes[part]);
+    if (at == NULL) {
+      return false;
+    }
+  }
+  if (at != end) {
     return false;
   }
   *address = result;
   return true;
 }
 
-/* Without the step from IPv4-mapped to IPv4. */
+/* What a byte is worth as a hexadecimal digit, and one more; 0: it is none. */
+static const uint8_t hex_digits[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11,
+    ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
+
+/* Up to four hexadecimal digits; those that are not there are left to the caller. */
+static inline const char *parse_group(const char *at, const char *end, unsigned *group) {
+  const char *limit = end - at > 4 ? at + 4 : end;
+  unsigned digit;
+  for (*group = 0; at < limit && (digit = hex_digits[(unsigned char)*at]) != 0; at++) {
+    *group = *group << 4 | (digit - 1);
+  }
+  return at;
+}
+
+/* What stands behind "::" goes to the end. */
+static bool spread_gap(uint8_t bytes[16], size_t filled, size_t gap) {
+  if (filled == 16) {
+    return false; /* "::" is at least one group */
+  }
+  memmove(bytes + 16 - (filled - gap), bytes + gap, filled - gap);
+  memset(bytes + gap, 0, 16 - filled);
+  return true;
+}
+
+/* RFC 4291 2.2, without the step from IPv4-mapped to IPv4. */
 static bool parse_colons(Slice text, IpAddress *address) {
-  char copy[INET6_ADDRSTRLEN];
-  if (text.length < 2 || text.length >= sizeof copy || memchr(text.data, '\0', text.length)) {
+  enum { NO_GAP = 17 };
+  if (text.length < 2 || (text.data[0] == ':' && text.data[1] != ':')) {
     return false;
   }
-  memcpy(copy, text.data, text.length);
-  copy[text.length] = '\0';
-  IpAddress result = {.family = 6};
-  if (inet_pton(AF_INET6, copy, result.bytes) != 1) {
+  const char *at = text.data, *end = text.data + text.length;
+  IpAddress result = {.family = 6}, quad;
+  size_t filled = 0, gap = NO_GAP;
+  if (*at == ':') {
+    gap = 0;
+    at += 2;
+  }
+  while (at < end) {
+    unsigned group;
+    const char *start = at;
+    at = parse_group(at, end, &group);
+    if (at < end && *at == '.') {
+      if (filled > 12 || !parse_quad(slice_make(start, (size_t)(end - start)), &quad)) {
+        return false;
+      }
+      memcpy(result.bytes + filled, quad.bytes, 4);
+      filled += 4;
+      break;
+    }
+    if (at == start || filled == 16) {
+      return false;
+    }
+    result.bytes[filled++] = (uint8_t)(group >> 8);
+    result.bytes[filled++] = (uint8_t)group;
+    if (at == end) {
+      break;
+    }
+    if (*at++ != ':' || at == end) {
+      return false;
+    }
+    if (*at == ':') {
+      if (gap != NO_GAP) {
+        return false;
+      }
+      gap = filled;
+      at++;
+    }
+  }
+  if (gap != NO_GAP ? !spread_gap(result.bytes, filled, gap) : filled != 16) {
     return false;
   }
   *address = result;
@@ -64,10 +145,13 @@ static void unmap(IpAddress *address) {
 
 static bool parse_unmapped(Slice text, IpAddress *address) {
   const Slice tag = SLICE_LITERAL("IPv6:");
+  if (parse_quad(text, address)) {
+    return true;
+  }
   if (text.length > tag.length && slice_equal_fold(slice_make(text.data, tag.length), tag)) {
     return parse_colons(slice_from_offset(text, tag.length), address);
   }
-  return parse_quad(text, address) || parse_colons(text, address);
+  return parse_colons(text, address);
 }
 
 bool ip_parse(Slice text, IpAddress *address) {

@@ -131,6 +131,19 @@ static inline uint64_t fold_word(uint64_t word) {
   return word | upper >> 2;
 }
 
+/* The `left` bytes (fewer than eight) at the end of a slice, zeros behind them. */
+static inline uint64_t last_word(Slice slice, const char *at, size_t left) {
+  uint64_t word = 0;
+  if (left > 0 && slice.length >= 8) {
+    memcpy(&word, at + left - 8, 8);
+    return GUINT64_FROM_LE(word) >> (64 - left * 8);
+  }
+  for (size_t i = left; i > 0; i--) {
+    word = word << 8 | (unsigned char)at[i - 1];
+  }
+  return word;
+}
+
 static inline uint64_t sip_hash(Slice slice, bool fold) {
   uint64_t v[4] = {hash_key[0] ^ UINT64_C(0x736f6d6570736575), hash_key[1] ^ UINT64_C(0x646f72616e646f6d),
                    hash_key[0] ^ UINT64_C(0x6c7967656e657261), hash_key[1] ^ UINT64_C(0x7465646279746573)};
@@ -139,15 +152,13 @@ static inline uint64_t sip_hash(Slice slice, bool fold) {
   for (; left >= 8; at += 8, left -= 8) {
     uint64_t word;
     memcpy(&word, at, 8);
+    word = GUINT64_FROM_LE(word);
     word = fold ? fold_word(word) : word;
     v[3] ^= word;
     sip_round(v);
     v[0] ^= word;
   }
-  uint64_t last = 0;
-  if (left) {
-    memcpy(&last, at, left);
-  }
+  uint64_t last = last_word(slice, at, left);
   last = (fold ? fold_word(last) : last) ^ (uint64_t)slice.length << 56;
   v[3] ^= last;
   sip_round(v);

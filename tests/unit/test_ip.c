@@ -67,6 +67,37 @@ START_TEST(test_parse) {
 }
 END_TEST
 
+static const char *const pieces[] = {":",    "::",   "0",     "1", "f", "00",      "ab",       "2001",      "db8",
+                                     "ffff", "FFFF", "12345", "g", ".", "1.2.3.4", "01.2.3.4", "256.1.1.1", "%"};
+
+/* Whatever is put together: read as the C library reads it. */
+START_TEST(test_as_inet_pton) {
+  g_autoptr(GRand) random = g_rand_new_with_seed(1);
+  unsigned good = 0;
+  for (int i = 0; i < 200000; i++) {
+    g_autoptr(GString) text = g_string_new(NULL);
+    int count = g_rand_int_range(random, 1, 18);
+    for (int piece = 0; piece < count; piece++) {
+      bool colon = piece % 2 == 1 && g_rand_int_range(random, 0, 20) > 0;
+      g_string_append(text, colon ? ":" : pieces[g_rand_int_range(random, 0, G_N_ELEMENTS(pieces) - (count > 8 ? 7 : 0))]);
+    }
+    uint8_t bytes[16] = {0};
+    int family = inet_pton(AF_INET, text->str, bytes) == 1 ? 4 : inet_pton(AF_INET6, text->str, bytes) == 1 ? 6 : 0;
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (family == 6 && memcmp(bytes, mapped, sizeof mapped) == 0) {
+      family = 4;
+      memmove(bytes, bytes + sizeof mapped, 4);
+      memset(bytes + 4, 0, sizeof mapped);
+    }
+    IpAddress address = {.family = 0};
+    ck_assert_msg(ip_parse(slice_make(text->str, text->len), &address) == (family != 0), "%s", text->str);
+    ck_assert_msg(address.family == family && memcmp(address.bytes, bytes, sizeof bytes) == 0, "%s", text->str);
+    good += family != 0;
+  }
+  ck_assert_uint_gt(good, 500);
+}
+END_TEST
+
 START_TEST(test_literal) {
   IpAddress address;
   char text[IP_TEXT_MAX];
@@ -223,6 +254,7 @@ static void add_tests(TCase *tests) {
   tcase_add_loop_test(tests, sockets_tell_their_address, 0, G_N_ELEMENTS(socket_rows));
   tcase_add_test(tests, other_sockets_have_no_address);
   tcase_add_loop_test(tests, test_parse, 0, G_N_ELEMENTS(addresses));
+  tcase_add_test(tests, test_as_inet_pton);
   tcase_add_test(tests, test_literal);
   tcase_add_loop_test(tests, test_network, 0, G_N_ELEMENTS(networks));
   tcase_add_loop_test(tests, test_contains, 0, G_N_ELEMENTS(members));

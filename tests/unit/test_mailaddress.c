@@ -159,6 +159,34 @@ START_TEST(test_domain) {
 }
 END_TEST
 
+static bool is_kept(char byte) {
+  return g_ascii_islower(byte) || g_ascii_isdigit(byte) || byte == '-' || byte == '_' || byte == '.';
+}
+
+/* Each byte at each place of a name of each length: what is in normal form is borrowed, all else is seen. */
+START_TEST(test_domain_bytes) {
+  g_autoptr(Arena) arena = arena_new(0);
+  for (size_t length = 2; length <= 40; length++) {
+    for (size_t place = 0; place + 1 < length; place++) {
+      for (int byte = 1; byte < 0x80; byte++) {
+        char *name = g_strnfill(length, 'a');
+        name[place] = (char)byte;
+        g_autofree char *lower = g_ascii_strdown(name, -1);
+        Slice normal = domain_normalize(arena, slice_from(name));
+        ck_assert(slice_equal(normal, slice_from(lower)));
+        MailAddress address;
+        g_autofree char *written = g_strconcat("a@", name, NULL);
+        bool borrows = mail_address_parse(arena, slice_from(written), &address) && address.domain.data == written + 2;
+        ck_assert_msg(!is_kept((char)byte) || borrows, "%s", name);
+        ck_assert_msg(!g_ascii_isupper(byte) || !borrows, "%s", name);
+        g_free(name);
+        arena_reset(arena);
+      }
+    }
+  }
+}
+END_TEST
+
 START_TEST(test_domain_lengths) {
   g_autoptr(Arena) arena = arena_new(0);
   g_autofree char *label = g_strnfill(63, 'a');
@@ -194,6 +222,7 @@ static void add_tests(TCase *tests) {
   tcase_add_loop_test(tests, test_extension, 0, 6);
   tcase_add_test(tests, test_equal);
   tcase_add_loop_test(tests, test_domain, 0, 14);
+  tcase_add_test(tests, test_domain_bytes);
   tcase_add_test(tests, test_domain_lengths);
   tcase_add_loop_test(tests, test_under, 0, 8);
 }
