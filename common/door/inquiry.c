@@ -11,11 +11,12 @@ enum { STEPS_MAX = 4 };
 
 struct Inquiry {
   Arena *arena;
-  Ruleset *ruleset; /* a reference, dropped with the arena */
+  Ruleset *ruleset;
+  bool holds_ruleset; /* it has a reference, dropped with the arena: it has waited */
   Session *session;
   Variables *variables;
   InquiryOptions options;
-  Phase steps[STEPS_MAX]; /* the phases to evaluate, in order */
+  Phase steps[STEPS_MAX]; /* the phases to evaluate, in order: those with rules, and the last one */
   size_t step_count;
   size_t at;              /* the step that runs, or is next */
   Evaluation *evaluation; /* of that step, NULL before */
@@ -23,16 +24,16 @@ struct Inquiry {
   Trace *trace;
   const Verdict *verdicts[STEPS_MAX]; /* of each step that is done; NULL: it has no rules */
   size_t held;                        /* the step whose refusal waits for what the rcpt rules say; step_count: none */
-  bool decided;
-  Verdict verdict;
+  const Verdict *verdict;             /* NULL before it is decided */
   int64_t delay_ms;
 };
 
 static void plan_steps(Inquiry *inquiry) {
-  for (int phase = 0; phase < PHASE_COUNT; phase++) {
-    if (inquiry->options.phases & PHASE_BIT(phase)) {
+  for (PhaseSet left = inquiry->options.phases; left != 0; left &= left - 1) {
+    Phase phase = (Phase)__builtin_ctz(left);
+    if (inquiry->ruleset->phases[phase].has_rules || (left & (left - 1)) == 0) {
       g_assert(inquiry->step_count < STEPS_MAX);
-      inquiry->steps[inquiry->step_count++] = (Phase)phase;
+      inquiry->steps[inquiry->step_count++] = phase;
     }
   }
   inquiry->held = inquiry->step_count;
@@ -47,10 +48,6 @@ static bool reads_time(const Inquiry *inquiry) {
     }
   }
   return false;
-}
-
-static void drop_ruleset(void *ruleset) {
-  ruleset_unref(ruleset);
 }
 
 static void take_variables(Inquiry *inquiry, Variables **variables) {
@@ -72,7 +69,6 @@ Inquiry *inquiry_new(Arena *arena, Ruleset *ruleset, Session *session, Variables
   inquiry->session = session;
   inquiry->options = *options;
   inquiry->ruleset = ruleset;
-  arena_on_reset(arena, drop_ruleset, ruleset);
   take_variables(inquiry, variables);
   plan_steps(inquiry);
   return inquiry;
@@ -138,11 +134,16 @@ static const Failure *join_failures(Arena *arena, const Failure *first, const Fa
   return copy;
 }
 
+static const Verdict *pass(Inquiry *inquiry, Phase phase) {
+  Verdict *verdict = ARENA_NEW(inquiry->arena, Verdict);
+  *verdict = (Verdict){.outcome = OUTCOME_PASS, .phase = phase};
+  return verdict;
+}
+
 /* The verdict of the step `from`, with the effects and failures of the steps up to `last`. */
 static void decide(Inquiry *inquiry, size_t from, size_t last) {
   const Verdict *own = inquiry->verdicts[from];
-  inquiry->verdict = own ? *own : (Verdict){.outcome = OUTCOME_PASS, .phase = inquiry->steps[from]};
-  inquiry->decided = true;
+  inquiry->verdict = own ? own : pass(inquiry, inquiry->steps[from]);
   size_t count = 0, sources = 0;
   for (size_t i = 0; i <= last; i++) {
     const Verdict *verdict = inquiry->verdicts[i];
@@ -164,9 +165,12 @@ static void decide(Inquiry *inquiry, size_t from, size_t last) {
     failures = verdict ? join_failures(inquiry->arena, failures, verdict->failures) : failures;
   }
   inquiry->delay_ms = MIN(inquiry->delay_ms, (int64_t)inquiry->options.deadline_ms);
-  inquiry->verdict.effects = effects;
-  inquiry->verdict.effect_count = count;
-  inquiry->verdict.failures = failures;
+  Verdict *whole = ARENA_NEW(inquiry->arena, Verdict);
+  *whole = *inquiry->verdict;
+  whole->effects = effects;
+  whole->effect_count = count;
+  whole->failures = failures;
+  inquiry->verdict = whole;
 }
 
 /* While a refusal is held: the other phases only say whether it is spared. */
@@ -204,12 +208,23 @@ static void step_done(Inquiry *inquiry, const Verdict *verdict) {
   inquiry->evaluation = NULL;
 }
 
+static void drop_ruleset(void *ruleset) {
+  ruleset_unref(ruleset);
+}
+
+/* Most inquiries are decided at once: they need no reference. */
+static void hold_ruleset(Inquiry *inquiry) {
+  if (!inquiry->holds_ruleset) {
+    arena_on_reset(inquiry->arena, drop_ruleset, ruleset_ref(inquiry->ruleset));
+    inquiry->holds_ruleset = true;
+  }
+}
+
 EvaluationState inquiry_run(Inquiry *inquiry) {
   if (inquiry->step_count == 0) {
-    inquiry->verdict = (Verdict){.outcome = OUTCOME_PASS, .phase = inquiry->options.asked};
-    inquiry->decided = true;
+    inquiry->verdict = pass(inquiry, inquiry->options.asked);
   }
-  while (!inquiry->decided) {
+  while (inquiry->verdict == NULL) {
     if (!inquiry->ruleset->phases[inquiry->steps[inquiry->at]].has_rules) {
       step_done(inquiry, NULL);
       continue;
@@ -218,6 +233,7 @@ EvaluationState inquiry_run(Inquiry *inquiry) {
       start_step(inquiry);
     }
     if (evaluation_run(inquiry->evaluation) == EVALUATION_WAITS) {
+      hold_ruleset(inquiry);
       return EVALUATION_WAITS;
     }
     const Verdict *verdict = evaluation_verdict(inquiry->evaluation);
@@ -245,8 +261,8 @@ void inquiry_expire(Inquiry *inquiry, const char *reason) {
 }
 
 const Verdict *inquiry_verdict(const Inquiry *inquiry) {
-  g_assert(inquiry->decided);
-  return &inquiry->verdict;
+  g_assert(inquiry->verdict != NULL);
+  return inquiry->verdict;
 }
 
 int64_t inquiry_delay_ms(const Inquiry *inquiry) {

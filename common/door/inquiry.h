@@ -33,7 +33,7 @@ typedef struct InquiryOptions {
 typedef struct Inquiry Inquiry;
 
 /*
- * Takes the reference to the ruleset. `*variables` is NULL at first and made here, freed by the caller, and re-used. `session` has its facts by the first run;
+ * The ruleset is borrowed until the first run; an inquiry that waits keeps a reference of its own from then on. `*variables` is NULL at first and made here, freed by the caller, and re-used. `session` has its facts by the first run;
  * here only its time is set, where rules read it.
  */
 Inquiry *inquiry_new(Arena *arena, Ruleset *ruleset, Session *session, Variables **variables, const InquiryOptions *options);

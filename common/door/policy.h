@@ -32,7 +32,7 @@ typedef enum PolicyState {
 
 /* Slices point into the buffer. */
 typedef struct PolicyRequest {
-  Slice attributes[FACT_COUNT]; /* by fact, where fact.def names an attribute of its own; data NULL when the attribute was not there */
+  Slice attributes[FACT_COUNT]; /* by fact, where fact.def names an attribute of its own; data NULL when the attribute was not there. policy_facts adds others */
   Slice protocol_state;
   Slice policy_context;
   Slice size;                   /* declared or actual, by protocol_state */
@@ -89,13 +89,16 @@ typedef struct PolicyOptions {
   AnswerSource answers;     /* as of an evaluation */
 } PolicyOptions;
 
-/* Puts a request's facts into a session (reset before): borrowed, so the request's buffer must outlive them. */
-void policy_facts(Session *session, const PolicyRequest *request, const PolicyOptions *options);
+/*
+ * Puts a request's facts into a session (reset before): borrowed, so the request and its buffer must outlive them. Completes the request's attributes: those that have
+ * two facts, and what the options say.
+ */
+void policy_facts(Session *session, PolicyRequest *request, const PolicyOptions *options);
 
 /*
  * What the process remembers per message (`instance`; where that is empty, client and server address and port): the ruleset in use, which whole-message effects
  * were said, whether a recipient was spared from a refusal of connect or helo, the group of its recipients, and where rules read `recipients` at data or eom the recipients that passed at rcpt. At most LIMIT_INSTANCES, the longest unused go first, each for
- * LIMIT_INSTANCE_SECONDS. Thread-safe.
+ * LIMIT_INSTANCE_SECONDS. Confined.
  */
 typedef struct PolicyMemory PolicyMemory;
 
@@ -116,7 +119,7 @@ typedef struct PolicyQuestion PolicyQuestion;
  * the question. `memory` may be NULL: nothing is remembered. The question lives in `arena` (with release functions). The clock's time is fixed here.
  */
 PolicyQuestion *policy_question_new(Arena *arena, Ruleset *ruleset, Session *session, Variables **variables, PolicyMemory *memory,
-                                    const PolicyRequest *request, const PolicyOptions *options, Clock *clock);
+                                    PolicyRequest *request, const PolicyOptions *options, Clock *clock);
 /* Records the evaluations to come (explain). */
 void policy_question_trace(PolicyQuestion *question, Trace *trace);
 /* As an Evaluation's functions. */

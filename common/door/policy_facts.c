@@ -44,21 +44,14 @@ static bool state_has_message(PolicyState state) {
   g_assert_not_reached();
 }
 
-/* A value over its limit leaves the fact unset, as one that is not there. */
-static void borrow(Session *session, Fact fact, Slice value) {
-  if (value.length > 0) {
-    (void)session_borrow(session, fact, value);
-  }
-}
-
-void policy_facts(Session *session, const PolicyRequest *request, const PolicyOptions *options) {
+void policy_facts(Session *session, PolicyRequest *request, const PolicyOptions *options) {
+  request->attributes[request->state == POLICY_STATE_END_OF_MESSAGE ? FACT_MESSAGE_SIZE : FACT_SIZE] = request->size;
+  request->attributes[FACT_POLICY_CONTEXT] = request->policy_context;
+  request->attributes[FACT_SERVICE] = request->policy_context.length > 0 ? request->policy_context : slice_from(options->service);
+  request->attributes[FACT_SERVER_NAME] = slice_from(options->server_name);
   session_lend(session, request->attributes);
   if (request->attributes[FACT_SENDER].length == 0 && !state_has_message(request->state)) {
     session_unset(session, FACT_SENDER);
   }
   protocol_name_facts(session, request->state);
-  borrow(session, request->state == POLICY_STATE_END_OF_MESSAGE ? FACT_MESSAGE_SIZE : FACT_SIZE, request->size);
-  borrow(session, FACT_POLICY_CONTEXT, request->policy_context);
-  borrow(session, FACT_SERVICE, request->policy_context.length > 0 ? request->policy_context : slice_from(options->service));
-  borrow(session, FACT_SERVER_NAME, slice_from(options->server_name));
 }

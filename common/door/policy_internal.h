@@ -17,7 +17,7 @@ typedef struct MemoryKey {
 /* By instance (*is_message true), else by both ends of the connection; false when neither is known: nothing can be remembered. */
 bool memory_key(const PolicyRequest *request, MemoryKey *key, bool *is_message);
 
-/* The ruleset that this message uses: `offered` if it is new. Transfer full. */
+/* The ruleset that this message uses: `offered` if it is new. Borrowed until the memory is asked about another message. */
 Ruleset *policy_memory_pin(PolicyMemory *memory, const MemoryKey *key, Ruleset *offered);
 /* True when `effect` (a hash) was not said for this message yet; from now on it was. */
 bool policy_memory_say(PolicyMemory *memory, const MemoryKey *key, uint32_t effect);

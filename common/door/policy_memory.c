@@ -2,10 +2,8 @@
  * policy_memory.c: what the policy door remembers per message: a bounded hash table whose entries also stand in order of last use.
  *
  * All entries are taken at once, and so is what rules about recipients need when the first message needs it: address space, which costs nothing before it is used. So
- * a busy daemon allocates nothing. One lock, held for a few dozen instructions.
+ * a busy daemon allocates nothing.
  */
-#include <pthread.h>
-
 #include "common/base/limits.h"
 #include "common/door/passed_recipients.h"
 #include "common/door/policy_internal.h"
@@ -28,7 +26,6 @@ struct MemoryEntry {
 };
 
 struct PolicyMemory {
-  pthread_mutex_t lock;
   Clock *clock;
   MemoryEntry *entries; /* LIMIT_INSTANCES; those from `fresh` on were never used */
   size_t fresh;
@@ -113,7 +110,7 @@ static void forget_old(PolicyMemory *memory, int64_t now) {
   }
 }
 
-/* The entry of a key, with the lock held; NULL when it is not there and not to be made. */
+/* The entry of a key; NULL when it is not there and not to be made. */
 static MemoryEntry *entry_find(PolicyMemory *memory, const MemoryKey *key, bool make) {
   int64_t now = clock_monotonic_about(memory->clock);
   MemoryEntry **bucket = bucket_of(memory, key->hash);
@@ -153,7 +150,6 @@ static MemoryEntry *entry_find(PolicyMemory *memory, const MemoryKey *key, bool 
 
 PolicyMemory *policy_memory_new(Clock *clock) {
   PolicyMemory *memory = g_new0(PolicyMemory, 1);
-  (void)pthread_mutex_init(&memory->lock, NULL);
   memory->clock = clock;
   memory->entries = g_new0(MemoryEntry, LIMIT_INSTANCES);
   return memory;
@@ -169,26 +165,19 @@ void policy_memory_free(PolicyMemory *memory) {
   recipient_cells_free(memory->recipients);
   g_free(memory->groups);
   g_free(memory->entries);
-  (void)pthread_mutex_destroy(&memory->lock);
   g_free(memory);
 }
 
 size_t policy_memory_count(PolicyMemory *memory) {
-  (void)pthread_mutex_lock(&memory->lock);
-  size_t count = memory->count;
-  (void)pthread_mutex_unlock(&memory->lock);
-  return count;
+  return memory->count;
 }
 
 Ruleset *policy_memory_pin(PolicyMemory *memory, const MemoryKey *key, Ruleset *offered) {
-  (void)pthread_mutex_lock(&memory->lock);
   MemoryEntry *entry = entry_find(memory, key, true);
   if (entry->ruleset == NULL) {
     entry->ruleset = ruleset_ref(offered);
   }
-  Ruleset *pinned = ruleset_ref(entry->ruleset);
-  (void)pthread_mutex_unlock(&memory->lock);
-  return pinned;
+  return entry->ruleset;
 }
 
 static bool entry_say(MemoryEntry *entry, uint32_t effect) {
@@ -205,58 +194,41 @@ static bool entry_say(MemoryEntry *entry, uint32_t effect) {
 }
 
 bool policy_memory_say(PolicyMemory *memory, const MemoryKey *key, uint32_t effect) {
-  (void)pthread_mutex_lock(&memory->lock);
-  bool said_now = entry_say(entry_find(memory, key, true), effect);
-  (void)pthread_mutex_unlock(&memory->lock);
-  return said_now;
+  return entry_say(entry_find(memory, key, true), effect);
 }
 
 void policy_memory_spare(PolicyMemory *memory, const MemoryKey *key) {
-  (void)pthread_mutex_lock(&memory->lock);
   entry_find(memory, key, true)->spared = true;
-  (void)pthread_mutex_unlock(&memory->lock);
 }
 
 bool policy_memory_is_spared(PolicyMemory *memory, const MemoryKey *key) {
-  (void)pthread_mutex_lock(&memory->lock);
   const MemoryEntry *entry = entry_find(memory, key, false);
-  bool spared = entry != NULL && entry->spared;
-  (void)pthread_mutex_unlock(&memory->lock);
-  return spared;
+  return entry != NULL && entry->spared;
 }
 
 void policy_memory_load_groups(PolicyMemory *memory, const MemoryKey *key, RecipientGroups *groups) {
-  (void)pthread_mutex_lock(&memory->lock);
   const MemoryEntry *entry = entry_find(memory, key, false);
   *groups = entry != NULL && entry->has_groups ? memory->groups[entry - memory->entries] : (RecipientGroups){.told_count = 0};
-  (void)pthread_mutex_unlock(&memory->lock);
 }
 
 void policy_memory_store_groups(PolicyMemory *memory, const MemoryKey *key, const RecipientGroups *groups) {
-  (void)pthread_mutex_lock(&memory->lock);
   MemoryEntry *entry = entry_find(memory, key, true);
   if (memory->groups == NULL) {
     memory->groups = g_new(RecipientGroups, LIMIT_INSTANCES);
   }
   memory->groups[entry - memory->entries] = *groups;
   entry->has_groups = true;
-  (void)pthread_mutex_unlock(&memory->lock);
 }
 
 void policy_memory_add_recipient(PolicyMemory *memory, const MemoryKey *key, Slice recipient) {
-  (void)pthread_mutex_lock(&memory->lock);
   MemoryEntry *entry = entry_find(memory, key, true);
   if (memory->recipients == NULL) {
     memory->recipients = recipient_cells_new();
   }
   recipient_cells_add(memory->recipients, &entry->recipients, recipient);
-  (void)pthread_mutex_unlock(&memory->lock);
 }
 
 size_t policy_memory_recipients(PolicyMemory *memory, const MemoryKey *key, Arena *arena, const Slice **recipients) {
-  (void)pthread_mutex_lock(&memory->lock);
   const MemoryEntry *entry = entry_find(memory, key, false);
-  size_t count = entry != NULL ? recipient_cells_copy(memory->recipients, &entry->recipients, arena, recipients) : 0;
-  (void)pthread_mutex_unlock(&memory->lock);
-  return count;
+  return entry != NULL ? recipient_cells_copy(memory->recipients, &entry->recipients, arena, recipients) : 0;
 }

@@ -24,36 +24,13 @@ struct PolicyQuestion {
 
 /* ---- Which phases ---- */
 
-static bool phase_is_asked(const PolicyRequest *request, Phase asked, Phase phase) {
-  if (phase == asked) {
-    return true;
-  }
-  switch (phase) {
-    case PHASE_CONNECT:
-      return true;
-    case PHASE_HELO:
-      return asked != PHASE_CONNECT && request->attributes[FACT_HELO_NAME].length > 0;
-    case PHASE_MAIL:
-      return asked == PHASE_RCPT || asked == PHASE_DATA || asked == PHASE_EOM;
-    case PHASE_RCPT:
-    case PHASE_DATA:
-    case PHASE_EOM:
-    case PHASE_VRFY:
-    case PHASE_EXPN:
-    case PHASE_ETRN:
-    case PHASE_UNKNOWN:
-    case PHASE_COUNT:
-      return false;
-  }
-  g_assert_not_reached();
-}
-
 static PhaseSet phases_to_ask(const PolicyRequest *request, Phase asked) {
-  PhaseSet phases = 0;
-  for (int phase = 0; phase < PHASE_COUNT; phase++) {
-    if (phase_is_asked(request, asked, (Phase)phase)) {
-      phases |= PHASE_BIT(phase);
-    }
+  PhaseSet phases = PHASE_BIT(PHASE_CONNECT) | PHASE_BIT(asked);
+  if (asked != PHASE_CONNECT && request->attributes[FACT_HELO_NAME].length > 0) {
+    phases |= PHASE_BIT(PHASE_HELO);
+  }
+  if (asked == PHASE_RCPT || asked == PHASE_DATA || asked == PHASE_EOM) {
+    phases |= PHASE_BIT(PHASE_MAIL);
   }
   return phases;
 }
@@ -111,7 +88,7 @@ static void remember_recipient(PolicyQuestion *question) {
 /* ---- Asking ---- */
 
 PolicyQuestion *policy_question_new(Arena *arena, Ruleset *ruleset, Session *session, Variables **variables, PolicyMemory *memory,
-                                    const PolicyRequest *request, const PolicyOptions *options, Clock *clock) {
+                                    PolicyRequest *request, const PolicyOptions *options, Clock *clock) {
   PolicyQuestion *question = ARENA_NEW(arena, PolicyQuestion);
   question->arena = arena;
   question->memory = memory;
@@ -130,7 +107,7 @@ PolicyQuestion *policy_question_new(Arena *arena, Ruleset *ruleset, Session *ses
       .hooks = {.self = question, .is_spared = is_spared_message, .spare = spare_message, .begins = fetch_groups},
   };
   question->inquiry =
-      inquiry_new(arena, pinned ? policy_memory_pin(memory, &question->key, ruleset) : ruleset_ref(ruleset), session, variables, &inquiry);
+      inquiry_new(arena, pinned ? policy_memory_pin(memory, &question->key, ruleset) : ruleset, session, variables, &inquiry);
   session_reset(session);
   policy_facts(session, request, options);
   inquiry_set_time(question->inquiry, clock);
@@ -202,24 +179,29 @@ static const Effect *choose_effect(PolicyQuestion *question) {
   return NULL;
 }
 
-Slice policy_question_bytes(PolicyQuestion *question) {
+/* The text behind "action=". */
+static Slice action_of(PolicyQuestion *question) {
   const Verdict *verdict = inquiry_verdict(question->inquiry);
-  remember_recipient(question);
-  Slice action = SLICE_EMPTY;
   switch (verdict->outcome) {
     case OUTCOME_PASS:
     case OUTCOME_ACCEPT:
-      action = policy_encode(question->arena, verdict, choose_effect(question), question->accept_is_ok);
-      break;
+      return policy_encode(question->arena, verdict, verdict->effect_count > 0 ? choose_effect(question) : NULL, question->accept_is_ok);
     case OUTCOME_DISCARD:
-      action = say_once(question, "discard", verdict->rule, SLICE_EMPTY) ? policy_encode(question->arena, verdict, NULL, false)
-                                                                         : SLICE_LITERAL("DUNNO");
-      break;
+      return say_once(question, "discard", verdict->rule, SLICE_EMPTY) ? policy_encode(question->arena, verdict, NULL, false)
+                                                                       : SLICE_LITERAL("DUNNO");
     case OUTCOME_TEMPFAIL:
     case OUTCOME_REJECT:
     case OUTCOME_DISCONNECT:
-      action = policy_encode(question->arena, verdict, NULL, false);
-      break;
+      return policy_encode(question->arena, verdict, NULL, false);
+  }
+  g_assert_not_reached();
+}
+
+Slice policy_question_bytes(PolicyQuestion *question) {
+  remember_recipient(question);
+  Slice action = action_of(question);
+  if (slice_equal(action, SLICE_LITERAL("DUNNO"))) {
+    return SLICE_LITERAL("action=DUNNO\n\n"); /* nearly always */
   }
   static const char before[] = "action=", after[] = "\n\n";
   size_t length = sizeof before - 1 + action.length + sizeof after - 1;

@@ -26,7 +26,7 @@ SocketmapQuestion *socketmap_question_new(Arena *arena, Ruleset *ruleset, Sessio
       .match_space = options->match_space,
       .answers = options->answers,
   };
-  question->inquiry = inquiry_new(arena, ruleset_ref(ruleset), session, variables, &inquiry);
+  question->inquiry = inquiry_new(arena, ruleset, session, variables, &inquiry);
   session_reset(session);
   question->is_list = !socketmap_facts(session, request, options);
   inquiry_set_time(question->inquiry, clock);

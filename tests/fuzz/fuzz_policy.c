@@ -74,7 +74,7 @@ static void check_same(const Parsed *once, const Parsed *split, Slice bytes) {
   g_assert(slice_equal(once->request.policy_context, split->request.policy_context));
 }
 
-static void check_facts(const PolicyRequest *request) {
+static void check_facts(PolicyRequest *request) {
   static const PolicyOptions options = {.server_name = "mx.example.test", .deadline_ms = 8000, .owned = PHASES_ALL};
   g_autoptr(Session) session = session_new(DOOR_POLICY);
   policy_facts(session, request, &options);

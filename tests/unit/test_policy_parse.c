@@ -346,7 +346,7 @@ START_TEST(test_attribute_limit) {
 END_TEST
 
 /* What the state says about the facts. */
-static Session *facts_of(const Parsed *parsed) {
+static Session *facts_of(Parsed *parsed) {
   static const PolicyOptions options = {.server_name = "mx.example.test", .service = "mx", .deadline_ms = 8000, .owned = PHASES_ALL};
   Session *session = session_new(DOOR_POLICY);
   policy_facts(session, &parsed->request, &options);
