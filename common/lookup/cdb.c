@@ -19,24 +19,29 @@ enum { HEADER = 2048, TABLES = 256 };
 
 typedef struct CdbMap {
   struct cdb cdb;
+  int descriptor;
+  int error;                /* of opening */
   struct timespec modified; /* when it was opened */
   bool whole;
 } CdbMap;
 
 static void close_cdb(void *map) {
   CdbMap *own = map;
-  int descriptor = cdb_fileno(&own->cdb);
-  cdb_free(&own->cdb);
-  (void)close(descriptor);
+  cdb_free(&own->cdb); /* also of one that was not opened */
+  (void)close(own->descriptor);
   g_free(own);
 }
 
 /*
- * The tables of places stand behind all else and are written last, and the header, which says where they are, last of all or first: a file that is not whole lacks either.
- * Guarded.
+ * Guarded: libcdb maps the file, notes that, and reads its first bytes. The tables of places stand behind all else and are written last, and the header,
+ * which says where they are, last of all or first: a file that is not whole lacks either.
  */
-static void check_whole(void *self) {
+static void read_header(void *self) {
   CdbMap *map = self;
+  map->error = cdb_init(&map->cdb, map->descriptor) == 0 ? 0 : errno;
+  if (map->error != 0) {
+    return;
+  }
   const unsigned char *header = map->cdb.cdb_mem;
   for (size_t i = 0; i < TABLES; i++) {
     uint64_t place = cdb_unpack(header + 8 * i), slots = cdb_unpack(header + 8 * i + 4);
@@ -57,15 +62,11 @@ static void *open_cdb(const char *path, struct stat *status, GError **error) {
     return NULL;
   }
   CdbMap *map = g_new0(CdbMap, 1);
+  map->descriptor = descriptor;
   map->modified = status->st_mtim;
-  if (cdb_init(&map->cdb, descriptor) != 0) {
-    (void)table_file_fail(error, path, errno == EPROTO ? "not a cdb database" : g_strerror(errno));
-    (void)close(descriptor);
-    g_free(map);
-    return NULL;
-  }
-  if (!map_guard_run(check_whole, map) || !map->whole) {
-    (void)table_file_fail(error, path, "not a cdb database, or only a part of one");
+  if (!map_guard_run(read_header, map) || !map->whole) {
+    bool damaged = map->error == 0 || map->error == EPROTO;
+    (void)table_file_fail(error, path, damaged ? "not a cdb database, or only a part of one" : g_strerror(map->error));
     close_cdb(map);
     return NULL;
   }
@@ -76,7 +77,7 @@ static void *open_cdb(const char *path, struct stat *status, GError **error) {
 static bool begin(void *map, void **reader, Arena *arena, const char **reason) {
   const CdbMap *own = map;
   struct stat status;
-  if (fstat(cdb_fileno(&own->cdb), &status) != 0) {
+  if (fstat(own->descriptor, &status) != 0) {
     *reason = arena_printf(arena, "%s", g_strerror(errno));
     return false;
   }

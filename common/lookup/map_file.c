@@ -164,8 +164,7 @@ void map_file_renew(Resource *resource) {
   bool news = !same_content(&status, &file->seen) && !load(file, &error) && note_complaint(file, error->message);
   (void)pthread_mutex_unlock(&file->opening);
   if (news && file->tell) {
-    g_autofree char *text = g_strdup_printf("the old content stays: %s", error->message);
-    file->tell(resource->label, text);
+    file->tell(resource->label, error->message);
   }
 }
 

@@ -115,7 +115,7 @@ static const struct MapKind {
   const char *kind, *file, *of_empty, *of_cut_off;
   void (*write)(const char *path, const Content *content);
 } map_kinds[] = {{"lmdb", "map.lmdb", "the file is empty", "failed: the file became shorter", write_lmdb},
-                 {"cdb", "map.cdb", "not a cdb database", "failed: the file was written over", write_cdb}};
+                 {"cdb", "map.cdb", "not a cdb database, or only a part of one", "failed: the file was written over", write_cdb}};
 
 static void write_map(const struct MapKind *kind, const Content *content) {
   g_autofree char *path = path_of(kind->file);
@@ -496,6 +496,48 @@ START_TEST(test_copied_over) {
 }
 END_TEST
 
+enum { CUTS = 3000 };
+
+typedef struct Cutting {
+  const char *path, *bytes;
+  gsize length;
+  gint over; /* atomic */
+} Cutting;
+
+static gpointer cut_often(gpointer data) {
+  Cutting *cutting = data;
+  int descriptor = open(cutting->path, O_RDWR | O_CLOEXEC);
+  ck_assert_int_ge(descriptor, 0);
+  for (int i = 0; i < CUTS; i++) {
+    ck_assert_int_eq(ftruncate(descriptor, 0), 0);
+    ck_assert_int_eq(pwrite(descriptor, cutting->bytes, cutting->length, 0), (ssize_t)cutting->length);
+  }
+  ck_assert_int_eq(close(descriptor), 0);
+  g_atomic_int_set(&cutting->over, 1);
+  return NULL;
+}
+
+/* At any moment of opening and looking up. */
+START_TEST(test_cut_off_meanwhile) {
+  const struct MapKind *kind = &map_kinds[_i];
+  g_autofree char *path = path_of(kind->file);
+  Cutting cutting = {.path = path};
+  write_map(kind, &(Content){one, 0, 300});
+  g_autofree char *bytes = contents_of(path, &cutting.length);
+  cutting.bytes = bytes;
+  g_autoptr(Resource) map = open_map(kind->kind, map_of(TYPE_STRING, TYPE_STRING));
+  GThread *thread = g_thread_new("cut", cut_often, &cutting);
+  while (!g_atomic_int_get(&cutting.over)) {
+    const char *answer = ask(map, TYPE_STRING, "key 299");
+    ck_assert_msg(g_str_equal(answer, "key 299=value 299") || g_str_equal(answer, "-") || g_str_has_prefix(answer, "failed: "), "%s",
+                  answer);
+    arena_reset(arena);
+  }
+  g_thread_join(thread);
+  ck_assert_str_eq(ask(map, TYPE_STRING, "key 299"), "key 299=value 299");
+}
+END_TEST
+
 enum { DAMAGES = 300 };
 
 /* Bytes of garbage, from a seed: whatever is answered, the process lives, before and after it opens the file anew. */
@@ -684,6 +726,7 @@ static void add_tests(TCase *tests) {
   tcase_add_loop_test(tests, test_cut_off, 0, kinds);
   tcase_add_loop_test(tests, test_emptied, 0, kinds);
   tcase_add_loop_test(tests, test_copied_over, 0, kinds);
+  tcase_add_loop_test(tests, test_cut_off_meanwhile, 0, kinds);
   tcase_add_loop_test(tests, test_damage, 0, kinds);
   tcase_add_test(tests, test_guard);
   tcase_add_test(tests, test_lmdb_grows_in_place);
