@@ -55,13 +55,15 @@ static inline uint32_t next_statement(const Walk *walk, const PhaseProgram *prog
   return n < program->count ? n : NO_STATEMENT;
 }
 
-static inline void begin_statement(Run *run, bool reads_details) {
+static inline void begin_statement(Run *run, const Expression *condition, bool reads_details) {
   run->pure_open = false;
   run->stateful = NULL;
   run->details_open = false;
   run->strict = reads_details;
-  if (reads_details)
+  if (reads_details) {
     run->details = (Details){.offsets = NULL};
+    run->condition = condition;
+  }
 }
 
 static void trace_statement(Run *run, const Statement *statement, Logic logic) {
@@ -100,7 +102,7 @@ static Logic decide_with_care(Run *run, const Statement *statement) {
 
 /* `reads_details`: its condition, or what is done when it is true, reads captures or details of a dnslist. */
 static inline Logic decide_statement(Run *run, const Statement *statement, bool reads_details) {
-  begin_statement(run, reads_details);
+  begin_statement(run, statement->condition, reads_details);
   if (!statement->is_plain || run->trace != NULL)
     return decide_with_care(run, statement);
   Logic logic = condition_decide_plain(run, statement->condition);

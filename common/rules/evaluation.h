@@ -96,10 +96,11 @@ struct Run {
   /* of the statement at hand */
   bool collecting;     /* look-ups that may be asked ahead, nothing else */
   bool variables_open; /* a statement that is not decided may set them */
-  bool strict;         /* what has matches is decided strictly left to right: captures must not depend on the order of arrival */
+  bool strict;         /* what has matches is decided left to right: captures must not depend on the order of arrival */
   bool details_open;   /* to the right of what is open in a strict condition */
   bool pure_open;      /* a look-up of the condition that is not stateful has no answer yet */
   Asked *stateful;     /* the first stateful look-up that the condition still needs */
+  const Expression *condition; /* the statement's, where strict; may be NULL */
   Details details;
   const ElementFrame *element; /* of the innermost quantifier */
 
@@ -184,9 +185,9 @@ LookupState lookup_find(Run *run, const ResourceUse *use, const Value *keys, Res
 LookupState lookup_text(Run *run, Slice *text, const Failure **failures);
 /* The end of a condition or of a rule's arguments that came out open: asks its stateful look-up when that is due. */
 void ask_stateful(Run *run);
-/* A failure that is told in the verdict. */
+/* A failure. It is told in the verdict when a condition, a value or a text is unknown for it (run_tell_failures), and not where another part decides. */
 const Failure *run_failure(Run *run, Slice lookup, Slice reason, ErrorBehaviour on_error);
-/* What made a condition unknown; it may come with a variable from an earlier phase. */
+/* What made a condition, a value or a text unknown; it may come with a variable from an earlier phase. */
 void run_tell_failures(Run *run, const Failure *failures);
 void questions_begin_run(Evaluation *evaluation);
 /* The holdings, made when first needed. */

@@ -4,8 +4,8 @@
  * `and` and `or` are Kleene's: the winner (false, true) wins from either side, else open, else unknown with what failed on both sides. So
  * a value never depends on which answers are there yet, only whether it is open does. The right side is read even when the left is open:
  * it may win, and its look-ups may be asked side by side; what was wanted is taken back when a winner makes it needless. The one
- * exception are conditions whose captures or dnslist details somebody reads (run->strict): what holds a match is decided strictly left to
- * right, and right of an open part only look-ups that may be asked ahead are collected.
+ * exception are conditions whose captures or dnslist details somebody reads (run->strict): what holds a match is decided left to
+ * right, and right of an open part only look-ups that may be asked ahead are collected. But what makes the whole condition false leaves nobody who reads them.
  */
 #include "common/rules/evaluation.h"
 #include "common/smtp/record.h"
@@ -94,17 +94,21 @@ static void trace_expression(Run *run, const Expression *expression, const Value
     run->trace->expression(run->trace, expression, value);
 }
 
-void expression_collect(Run *run, const Expression *expression) {
-  if ((expression->lookup_classes & (1u << LOOKUP_AHEAD)) == 0)
-    return;
+static Logic decide_collecting(Run *run, const Expression *expression) {
   bool collecting = run->collecting;
   bool details_open = run->details_open;
   run->collecting = true;
   run->details_open = true;
   Value scratch;
-  (void)expression_value(run, expression, &scratch);
+  Logic logic = logic_of_value(expression_value(run, expression, &scratch));
   run->collecting = collecting;
   run->details_open = details_open;
+  return logic;
+}
+
+void expression_collect(Run *run, const Expression *expression) {
+  if ((expression->lookup_classes & (1u << LOOKUP_AHEAD)) != 0)
+    (void)decide_collecting(run, expression);
 }
 
 static bool is_strict(const Run *run, const Expression *expression) {
@@ -113,15 +117,36 @@ static bool is_strict(const Run *run, const Expression *expression) {
 
 /* ---- and, or ---- */
 
+/* True when the whole is false where the part is. */
+static bool is_conjunct(const Expression *part, const Expression *whole) {
+  return whole != NULL &&
+         (whole == part || (whole->kind == EXPRESSION_AND && (is_conjunct(part, whole->left) || is_conjunct(part, whole->right))));
+}
+
+/*
+ * Left is open, and what it leaves for others to read must be known before what stands right is. Where that makes the statement's condition false nobody reads it; only what is
+ * stateful is asked all the same, as it would be one after the other.
+ */
+static G_GNUC_NO_INLINE Logic decide_behind_open(Run *run, const Expression *expression, const AskMark *mark) {
+  bool may_end = expression->kind == EXPRESSION_AND && (expression->left->lookup_classes & (1u << LOOKUP_STATEFUL)) == 0 &&
+                 is_conjunct(expression, run->condition);
+  if (!may_end) {
+    expression_collect(run, expression->right);
+    return LOGIC_OPEN;
+  }
+  if (decide_collecting(run, expression->right).truth != TRUTH_FALSE)
+    return LOGIC_OPEN;
+  ask_back(run, mark);
+  return LOGIC_FALSE;
+}
+
 static G_GNUC_NO_INLINE Logic decide_both(Run *run, const Expression *expression, Truth winner) {
   AskMark mark = ask_mark(run);
   Logic left = condition_decide(run, expression->left);
   if (left.truth == winner)
     return left;
-  if (left.truth == TRUTH_OPEN && is_strict(run, expression)) {
-    expression_collect(run, expression->right);
-    return LOGIC_OPEN;
-  }
+  if (left.truth == TRUTH_OPEN && is_strict(run, expression))
+    return decide_behind_open(run, expression, &mark);
   Logic right = condition_decide(run, expression->right);
   if (right.truth != winner)
     return logic_join(run, left, right);
@@ -563,10 +588,15 @@ static Value value_of_template(Run *run, const Expression *expression) {
 Slice expression_text(Run *run, const Expression *expression) {
   if (expression->kind == EXPRESSION_TEMPLATE) {
     Logic rest = LOGIC_FALSE;
-    return join_parts(run, expression, &rest);
+    Slice text = join_parts(run, expression, &rest);
+    if (rest.truth == TRUTH_UNKNOWN)
+      run_tell_failures(run, rest.failures);
+    return text;
   }
   Value scratch;
   const Value *value = expression_value(run, expression, &scratch);
+  if (value->state == VALUE_UNKNOWN)
+    run_tell_failures(run, value->as.failures);
   return value->state == VALUE_SET && value->type == TYPE_STRING ? value->as.text : value_format(run->arena, value);
 }
 

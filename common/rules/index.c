@@ -262,7 +262,7 @@ static Choice choose_and(Builder *builder, const Expression *expression) {
   Choice left = choose(builder, expression->left);
   if (!access_is_silent(expression->left)) {
     if (left.part == NULL && choose(builder, expression->right).part != NULL)
-      left.reason = "left of what could be looked up stands what may fail: turn the sides of the `and` round";
+      left.reason = "left of what could be tested stands what counts or stores: turn the sides of the `and` round";
     return left;
   }
   Choice right = choose(builder, expression->right);

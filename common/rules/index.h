@@ -3,7 +3,7 @@
  *
  * When rules are compiled, each statement whose condition allows it gets access tests: comparisons of one fact, or of what a pure function makes of it, with
  * literals, sets, inline tables, networks, domains, a text that its regex cannot match without, or a regex that libhs looks for. If none of them is true, the condition is false: not
- * unknown, not open, and nothing that fails on the way is missed. Per fact there is a hash table, a tree of networks and a matcher of literals; a run asks each
+ * unknown, not open. Per fact there is a hash table, a tree of networks and a matcher of literals; a run asks each
  * of them once and merges what they say with the statements that have no tests, in file order.
  *
  * An index is immutable and lives in the ruleset's arena. A cursor belongs to one run.

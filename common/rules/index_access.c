@@ -247,43 +247,7 @@ bool access_read(const Expression *expression, Access *access, const char **reas
 }
 
 bool access_is_silent(const Expression *expression) {
-  if (expression->has_match || expression->reads_message || expression->reads_details)
-    return false;
-  switch (expression->kind) {
-    case EXPRESSION_IN_RESOURCE:
-      return expression->as.lookup->use->keyset != NULL && expression->as.lookup->count == 1 &&
-             access_is_silent(expression->as.lookup->keys[0]);
-    case EXPRESSION_FUNCTION:
-    case EXPRESSION_NOT:
-    case EXPRESSION_IN_SET:
-    case EXPRESSION_IN_NETWORK:
-    case EXPRESSION_IN_RANGE:
-    case EXPRESSION_IS_SET:
-      return access_is_silent(expression->left);
-    case EXPRESSION_AND:
-    case EXPRESSION_OR:
-    case EXPRESSION_COMPARE:
-    case EXPRESSION_IN_LIST:
-    case EXPRESSION_UNDER:
-    case EXPRESSION_DEFAULT:
-      return access_is_silent(expression->left) && access_is_silent(expression->right);
-    case EXPRESSION_LITERAL:
-    case EXPRESSION_FACT:
-    case EXPRESSION_RAW:
-      return true;
-    case EXPRESSION_VARIABLE:
-    case EXPRESSION_SCORE:
-    case EXPRESSION_HEADER:
-    case EXPRESSION_TEMPLATE:
-    case EXPRESSION_CAPTURE:
-    case EXPRESSION_DNSLIST:
-    case EXPRESSION_ELEMENT:
-    case EXPRESSION_MATCH:
-    case EXPRESSION_QUANTIFIER:
-    case EXPRESSION_VALUE_OF:
-      break;
-  }
-  return false;
+  return (expression->lookup_classes & (1u << LOOKUP_STATEFUL)) == 0;
 }
 
 /* ---- what is tested, as a number ---- */

@@ -32,8 +32,8 @@ enum { ACCESS_NAME_MAX = 160 };
 bool access_field_name(const Expression *expression, char name[ACCESS_NAME_MAX]);
 
 /*
- * True when deciding it has no effect but its truth: it asks nobody, nothing in it can fail, and all that it reads is there. What stands left of a test in an
- * `and` must be so: it is not read when the test says no.
+ * True when deciding it changes nothing: what stands left of a test in an `and` must be so, since it is not read when the test says no. Looking up changes nothing but what is
+ * stateful; and what fails, or is not there yet, does not count beside what is false (the log does not tell it either).
  */
 bool access_is_silent(const Expression *expression);
 

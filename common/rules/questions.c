@@ -180,7 +180,6 @@ static void tell_failure(Run *run, const Failure *failure) {
 const Failure *run_failure(Run *run, Slice lookup, Slice reason, ErrorBehaviour on_error) {
   Failure *failure = ARENA_NEW(run->arena, Failure);
   *failure = (Failure){NULL, lookup, reason, (uint8_t)on_error};
-  tell_failure(run, failure);
   return failure;
 }
 

@@ -15,7 +15,10 @@ Phase run_phase(const Run *run) {
 
 Value run_value(Run *run, const Expression *expression) {
   Value scratch;
-  return *expression_value(run, expression, &scratch);
+  const Value *value = expression_value(run, expression, &scratch);
+  if (value->state == VALUE_UNKNOWN)
+    run_tell_failures(run, value->as.failures);
+  return *value;
 }
 
 Slice run_text(Run *run, const Expression *expression) {

@@ -143,6 +143,18 @@ static const Case asking_cases[] = {
      "reject 550 5.7.1 a \"?\"; failed dnslist zen: scripted", ZEN " | text " ZEN},
     {"[a] reject 550 5.7.1 \"{dnslist.zone}\" if client_address in zen or client_address in bl", "bl 192.0.2.1 = 127.0.0.2",
      "reject 550 5.7.1 a \"bl\"", ZEN ", bl 192.0.2.1"},
+    /* Somebody reads its details, and it is not asked all the same where what stands right makes the condition false; but where an `or` stands above. */
+    {"[a] reject 550 5.7.1 \"{dnslist.zone}\" if client_address in zen and sender == \"x@example.net\"", ZEN " = 127.0.0.4", "pass", ""},
+    {"[a] reject 550 5.7.1 \"{dnslist.zone}\" if (client_address in zen and client_address in bl) and sender == \"x@example.net\"",
+     ZEN " = 127.0.0.4", "pass", ""},
+    {"[a] reject 550 5.7.1 \"{dnslist.zone}\" if (client_address in zen and sender == \"x@example.net\") or client_address == 192.0.2.1",
+     ZEN " = 127.0.0.4", "reject 550 5.7.1 a \"zen\"", ZEN},
+    /* What fails beside what is false is not told; beside what is unknown it is, once. */
+    {"[a] log \"a\" if client_address in zen\n[b] reject if client_address in zen and sender == \"x@example.net\"", ZEN " = failed",
+     "pass; failed dnslist zen: scripted", ZEN},
+    {"[a] log \"a\" if client_address in zen and client_address in bl", ZEN " = failed", "pass", ZEN ", bl 192.0.2.1"},
+    {"[a] log \"a\" if client_address in zen or client_address in bl", ZEN " = failed\nbl 192.0.2.1 = 127.0.0.2", "pass; log a a",
+     ZEN ", bl 192.0.2.1"},
     /* Arguments: all of them side by side, once the rule has matched. */
     {"[a] log \"{names[\"k\"]} {names[\"l\"]}\" if client_address in zen", ZEN " = 127.0.0.2\nnames k = v\nnames l = failed",
      "pass; failed table names: scripted; log a v ?", ZEN " | names k, names l"},
@@ -262,7 +274,10 @@ START_TEST(compiled_regex_says_the_same) {
   static const struct {
     int length;
     const char *told;
-  } rows[] = {{100, "pass a"}, {3000, "tempfail 451 4.3.0 a \"temporary failure: try again later\" by failure; failed regex /^(?:[a-z]|\\d)+x$/: match limit exceeded"}};
+  } rows[] = {
+      {100, "pass a"},
+      {3000,
+       "tempfail 451 4.3.0 a \"temporary failure: try again later\" by failure; failed regex /^(?:[a-z]|\\d)+x$/: match limit exceeded"}};
   Fixture *fixture = load("[a] pass if sasl_username ~ /^(?:[a-z]|\\d)+x$/");
   for (int compiled = 0; compiled < 2; compiled++) {
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

@@ -29,7 +29,9 @@ static const struct {
     {"session.v == \"x\"", "what is compared is a variable or a score"},
     {"sasl_username is set", "`is set` has no index"},
     {"helo_name == server_name", "two facts are compared with each other"},
-    {"client_address in zen and sender == <>", "left of what could be looked up stands what may fail: turn the sides of the `and` round"},
+    {"client_address in zen and sender == <>", NULL},
+    {"client_address in zen and not (helo_name ~ /a/) and sender under \"evil.test\"", NULL},
+    {"client_address in zen and size > 5", "order (<, <=, >, >=) has no index"},
 };
 
 static void take_reason(const Statement *statement, const char *reason, void *data) {

@@ -130,7 +130,7 @@ static char *number_condition(Maker *maker) {
 
 static char *looked_up_condition(Maker *maker) {
   static const char *const kinds[] = {"here", "ahead", "reached", "stateful"};
-  switch (below(maker, 7)) {
+  switch (below(maker, 8)) {
     case 0:
       return g_strdup("client_address in tnet");
     case 1:
@@ -140,7 +140,9 @@ static char *looked_up_condition(Maker *maker) {
     case 3:
       return g_strdup("(sender, client_address) in ttuple");
     case 4:
-      return g_strdup("client_address in zen");
+      return g_strdup_printf("client_address in %s", below(maker, 3) ? "zen" : "mute");
+    case 5:
+      return g_strdup_printf("default_of[sender.localpart] default 0 > %d", below(maker, 3));
     default:
       return g_strdup_printf("sender.localpart in %s%d", ANY(maker->random, kinds), below(maker, 2));
   }
@@ -198,8 +200,24 @@ static char *comparison(Maker *maker) {
   }
 }
 
+/* What is cheap and known, right of look-ups that may fail, wait, or stay silent; `first` stands leftmost. */
+static char *guarded_condition(Maker *maker, const char *first) {
+  g_autofree char *second = looked_up_condition(maker);
+  g_autofree char *left = below(maker, 3) ? g_strdup(first) : g_strdup_printf("(%s %s %s)", first, below(maker, 2) ? "and" : "or", second);
+  g_autofree char *right = below(maker, 2) ? address_condition(maker) : client_condition(maker);
+  return g_strdup_printf("%s and %s%s", left, right, below(maker, 4) ? "" : " and helo_name ~ /evil/");
+}
+
+static char *guarded(Maker *maker) {
+  g_autofree char *looked_up = looked_up_condition(maker);
+  g_autofree char *first = below(maker, 4) ? g_strdup(looked_up) : g_strdup_printf("not (%s)", looked_up);
+  return guarded_condition(maker, first);
+}
+
 static char *condition(Maker *maker, int depth) {
-  int kind = depth == 0 ? 9 : below(maker, 10);
+  int kind = depth == 0 ? 9 : below(maker, 12);
+  if (kind > 9)
+    return guarded(maker);
   if (kind > 4)
     return comparison(maker);
   g_autofree char *left = condition(maker, depth - 1), *right = condition(maker, depth - 1);
@@ -216,11 +234,15 @@ static void add_rule(Maker *maker, GPtrArray *lines, int depth) {
                                         "score 1",      "observe reject",        "log \"{sender}\""};
   static const char *const errors[] = {"", "", "", " on error skip", " on error tempfail", " on error match"};
   unsigned number = lines->len;
-  bool captures = below(maker, 8) == 0;
-  g_autofree char *test = captures ? g_strdup_printf("helo_name ~ /(%s)/", ANY(maker->random, regexes)) : condition(maker, 2);
+  bool captures = below(maker, 8) == 0, listing = !captures && below(maker, 8) == 0;
+  g_autofree char *test = captures  ? g_strdup_printf("helo_name ~ /(%s)/", ANY(maker->random, regexes))
+                          : listing ? guarded_condition(maker, "client_address in zen")
+                                    : condition(maker, 2);
   const char *action = below(maker, 3) ? ANY(maker->random, effects) : ANY(maker->random, ends);
   if (captures)
     action = "log \"captured {1}\"";
+  else if (listing)
+    action = below(maker, 3) ? "log \"{dnslist.zone} {dnslist.code}\"" : "reject \"{dnslist.text}\"";
   else if (below(maker, 12) == 0)
     action = maker->phase == PHASE_RCPT ? "accept recipient" : "accept message";
   else if (below(maker, 12) == 0)
@@ -281,7 +303,8 @@ static const char declarations[] =
     "table reached0 of string from reached \"reached0\"\ntable reached1 of string from reached \"reached1\" on error skip\n"
     "table stateful0 of string from stateful \"stateful0\"\ntable stateful1 of string from stateful \"stateful1\"\n"
     "table actions of address -> action from here \"actions\"\n"
-    "dnslist zen of ip \"zen\"\n"
+    "table default_of of string -> int from ahead \"default_of\"\n"
+    "dnslist zen of ip \"zen\"\ndnslist mute of ip \"mute\" on error tempfail\n"
     "define d0 = sender in { \"@evil.test\", \"a@example.org\" } or client_address in 10.0.0.0/8\n"
     "define d1 = helo_name ~ /evil/ and sender.domain == \"evil.test\"\n"
     "at vrfy {\n  set session.v = \"\" if client_port == 1\n  score 1 if client_port == 1\n}\n";
@@ -303,6 +326,9 @@ static char *make_script(GRand *random) {
   for (size_t i = 0; i < G_N_ELEMENTS(ips); i++)
     if (g_rand_boolean(random))
       g_string_append_printf(script, "zen %s = %s\n", ips[i], g_rand_int_range(random, 0, 3) ? "127.0.0.2" : "failed");
+  for (size_t w = 0; w < G_N_ELEMENTS(words); w++)
+    if (g_rand_boolean(random))
+      g_string_append_printf(script, "default_of %s = %s\n", words[w], g_rand_int_range(random, 0, 3) ? "2" : "failed");
   g_string_append_printf(script, "actions a@example.org = REJECT\nactions u@evil.test = %s\n", g_rand_boolean(random) ? "failed" : "DUNNO");
   return g_string_free(script, FALSE);
 }
@@ -312,7 +338,7 @@ static char *make_script(GRand *random) {
 typedef struct Story {
   const char *ip, *name, *helo, *sender, *recipient, *body; /* NULL: unset */
   int port, size;
-  bool name_unknown, submission, esmtp, late;
+  bool name_unknown, submission, esmtp, late, muted; /* the list `mute` never answers */
 } Story;
 
 static Story make_story(GRand *random) {
@@ -326,6 +352,7 @@ static Story make_story(GRand *random) {
   story.submission = g_rand_boolean(random);
   story.esmtp = g_rand_boolean(random);
   story.late = g_rand_boolean(random);
+  story.muted = g_rand_int_range(random, 0, 4) == 0;
   return story;
 }
 
@@ -370,6 +397,7 @@ static void run_story(const Story *story, Fixture *fixture, bool walk, GString *
   g_string_truncate(out, 0);
   variables_reset(variables);
   tell_story(story, fixture);
+  fixture_silence(fixture, story->muted ? "mute" : "");
   for (int i = 0; i < PHASES; i++) {
     const char *told = fixture_run_with(fixture, phases[i], &options);
     g_string_append_printf(out, "%s: %s\n  asked %s\n", phase_name(phases[i]), told, fixture_asked(fixture));
@@ -442,10 +470,11 @@ static void fail_with(guint32 seed, GPtrArray *lines, const char *script, const 
   run_story(story, fixture, false, indexed);
   ck_abort_msg(
       "MAILREEVE_SEED=%u\nrules {\n%s}\n\nsession \"walked and indexed\" through milter {\n  client %s name %s # port %d, service %s%s\n"
-      "  %s %s\n  mail <%s> size %d\n  rcpt <%s>\n  data\n  message # body %s%s\n}\n# answers:\n%s-- walked:\n%s-- indexed:\n%s",
+      "  %s %s\n  mail <%s> size %d\n  rcpt <%s>\n  data\n  message # body %s%s\n}\n# answers:\n%s%s-- walked:\n%s-- indexed:\n%s",
       seed, rules, story->ip, story->name != NULL ? story->name : "unknown", story->port, story->submission ? "submission" : "mx",
       story->name_unknown ? ", name could not be found out" : "", story->esmtp ? "ehlo" : "helo", story->helo, story->sender, story->size,
-      story->recipient, story->body, story->late ? ", which comes late" : "", script, walked->str, indexed->str);
+      story->recipient, story->body, story->late ? ", which comes late" : "", story->muted ? "mute never answers\n" : "", script,
+      walked->str, indexed->str);
 }
 
 static guint32 from_environment(const char *name, guint32 otherwise) {
