@@ -82,6 +82,19 @@ void story_outcome_verdict(StoryDoor *door, StepOutcome *outcome, const Verdict 
   outcome->failures = failure_texts(door->arena, told->failures);
 }
 
+void story_outcome_refusal(StoryDoor *door, StepOutcome *outcome, Slice reply) {
+  Slice rest;
+  bool more;
+  Slice code = slice_split(reply, ' ', &rest, &more);
+  Slice enhanced = slice_split(rest, ' ', &rest, &more);
+  (void)g_snprintf(outcome->code, sizeof outcome->code, "%.*s", SLICE_ARGS(code));
+  (void)g_snprintf(outcome->enhanced, sizeof outcome->enhanced, "%.*s", SLICE_ARGS(enhanced));
+  const char **lines = ARENA_NEW_ARRAY(door->arena, const char *, 2);
+  lines[0] = slice_to_string(door->arena, rest);
+  outcome->lines = lines;
+  outcome->refused = true;
+}
+
 /* ---- SMTP ---- */
 
 static const char *refuses_content(const SmtpState *smtp, StepKind kind) {

@@ -33,6 +33,8 @@ void story_fact(StoryDoor *door, Fact fact, const char *text);
 void story_fact_number(StoryDoor *door, Fact fact, int64_t number);
 /* Fills outcome, rule, effects and failures from the verdict (may be NULL). */
 void story_outcome_verdict(StoryDoor *door, StepOutcome *outcome, const Verdict *verdict);
+/* Fills what a refusal in one line says: "550 5.7.1 text". Whether it closes the connection is the door's to know. */
+void story_outcome_refusal(StoryDoor *door, StepOutcome *outcome, Slice reply);
 
 struct PolicyStory *policy_story_new(StoryDoor *door);
 void policy_story_free(struct PolicyStory *policy);

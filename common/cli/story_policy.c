@@ -145,20 +145,6 @@ static void expire_question(void *self, const char *reason) {
 
 /* ---- the answer ---- */
 
-static void read_refusal(StoryDoor *door, Slice action, StepOutcome *outcome) {
-  Slice rest;
-  bool more;
-  Slice code = slice_split(action, ' ', &rest, &more);
-  Slice enhanced = slice_split(rest, ' ', &rest, &more);
-  (void)g_snprintf(outcome->code, sizeof outcome->code, "%.*s", SLICE_ARGS(code));
-  (void)g_snprintf(outcome->enhanced, sizeof outcome->enhanced, "%.*s", SLICE_ARGS(enhanced));
-  const char **lines = ARENA_NEW_ARRAY(door->arena, const char *, 2);
-  lines[0] = slice_to_string(door->arena, rest);
-  outcome->lines = lines;
-  outcome->refused = true;
-  outcome->closed = strcmp(outcome->code, "421") == 0 || strcmp(outcome->code, "521") == 0;
-}
-
 /* The actions of access(5) that change a message, as effect_text calls them. */
 static const struct {
   Slice action;
@@ -218,7 +204,8 @@ static void read_answer(StoryDoor *door, const ScenarioStep *step, const Verdict
   story_outcome_verdict(door, outcome, verdict);
   outcome->said = slice_to_string(door->arena, line);
   if (action.length > 0 && (action.data[0] == '4' || action.data[0] == '5')) {
-    read_refusal(door, action, outcome);
+    story_outcome_refusal(door, outcome, action);
+    outcome->closed = strcmp(outcome->code, "421") == 0 || strcmp(outcome->code, "521") == 0;
   } else {
     note_done(door, action);
   }

@@ -89,20 +89,6 @@ static Slice said_reply(StoryDoor *door, Slice bytes) {
   return slice_make(text, length);
 }
 
-static void read_refusal(StoryDoor *door, Phase phase, Slice reply, StepOutcome *outcome) {
-  Slice rest;
-  bool more;
-  Slice code = slice_split(reply, ' ', &rest, &more);
-  Slice enhanced = slice_split(rest, ' ', &rest, &more);
-  (void)g_snprintf(outcome->code, sizeof outcome->code, "%.*s", SLICE_ARGS(code));
-  (void)g_snprintf(outcome->enhanced, sizeof outcome->enhanced, "%.*s", SLICE_ARGS(enhanced));
-  const char **lines = ARENA_NEW_ARRAY(door->arena, const char *, 2);
-  lines[0] = slice_to_string(door->arena, rest);
-  outcome->lines = lines;
-  outcome->refused = true;
-  outcome->closed = phase == PHASE_UNKNOWN && strcmp(outcome->code, "421") == 0;
-}
-
 void socketmap_story_step(StoryDoor *door, const ScenarioStep *step, StepOutcome *outcome) {
   struct SocketmapStory *socketmap = door->socketmap;
   const StoryWorld *world = &door->world;
@@ -139,6 +125,7 @@ void socketmap_story_step(StoryDoor *door, const ScenarioStep *step, StepOutcome
   outcome->said = slice_to_string(door->arena, answer);
   Slice reply = said_reply(door, answer);
   if (reply.length > 0) {
-    read_refusal(door, phase, reply, outcome);
+    story_outcome_refusal(door, outcome, reply);
+    outcome->closed = phase == PHASE_UNKNOWN && strcmp(outcome->code, "421") == 0;
   }
 }
