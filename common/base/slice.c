@@ -223,44 +223,47 @@ Slice slice_lower(Arena *arena, Slice slice) {
   return slice_make(copy, slice.length);
 }
 
-/* Writes one byte as slice_quote shows it; returns how many bytes that took (1..4). */
-static size_t quote_byte(unsigned char byte, char out[4]) {
+/* How many bytes of a quoted text show one. */
+static const uint8_t quoted_sizes[256] = {
+    [0 ... '\t' - 1] = 4, ['\t'] = 2,        ['\n'] = 2,          [0x0b ... 0x0c] = 4, ['\r'] = 2,
+    [0x0e ... 0x1f] = 4,  [' '] = 1,         ['!'] = 1,           ['"'] = 2,           ['#' ... '['] = 1,
+    ['\\'] = 2,           [']' ... '~'] = 1, [0x7f ... 0xff] = 4,
+};
+
+/* Writes one byte that is not shown as it is. */
+static void quote_byte(unsigned char byte, char *out) {
   static const char letters[] = "n\nr\rt\t\\\\\"\"";
+  out[0] = '\\';
   for (size_t i = 0; i + 1 < sizeof letters; i += 2) {
     if (byte == (unsigned char)letters[i + 1]) {
-      out[0] = '\\';
       out[1] = letters[i];
-      return 2;
+      return;
     }
   }
-  if (byte >= 0x20 && byte < 0x7f) {
-    out[0] = (char)byte;
-    return 1;
-  }
-  out[0] = '\\';
   out[1] = 'x';
   out[2] = "0123456789ABCDEF"[byte >> 4];
   out[3] = "0123456789ABCDEF"[byte & 15];
-  return 4;
 }
 
 size_t slice_quoted_length(Slice slice, size_t limit) {
   size_t taken = MIN(slice.length, limit);
-  char one[4];
   size_t length = taken < slice.length ? 3 : 0;
   for (size_t i = 0; i < taken; i++) {
-    length += quote_byte((unsigned char)slice.data[i], one);
+    length += quoted_sizes[(unsigned char)slice.data[i]];
   }
   return length;
 }
 
 void slice_quote_into(Slice slice, size_t limit, char *out) {
   size_t taken = MIN(slice.length, limit);
-  char one[4];
   for (size_t i = 0; i < taken; i++) {
-    size_t size = quote_byte((unsigned char)slice.data[i], one);
-    memcpy(out, one, size);
-    out += size;
+    unsigned char byte = (unsigned char)slice.data[i];
+    if (quoted_sizes[byte] == 1) {
+      *out++ = (char)byte;
+    } else {
+      quote_byte(byte, out);
+      out += quoted_sizes[byte];
+    }
   }
   if (taken < slice.length) {
     memcpy(out, "...", 3);

@@ -16,11 +16,7 @@ void text_buffer_clear(TextBuffer *buffer) {
   *buffer = (TextBuffer){.text = NULL};
 }
 
-/* So many bytes more, and the NUL behind them. */
-static void make_room(TextBuffer *buffer, size_t more) {
-  if (buffer->capacity - buffer->length > more) {
-    return;
-  }
+void text_buffer_grow(TextBuffer *buffer, size_t more) {
   if (more > SIZE_MAX / 4 || buffer->length > SIZE_MAX / 4) {
     g_error("text buffer: %zu bytes more were asked for", more);
   }
@@ -33,20 +29,14 @@ static void make_room(TextBuffer *buffer, size_t more) {
   buffer->capacity = capacity;
 }
 
-void text_buffer_add(TextBuffer *buffer, Slice text) {
-  if (text.length == 0) {
-    return;
-  }
-  make_room(buffer, text.length);
-  memcpy(buffer->text + buffer->length, text.data, text.length);
-  buffer->length += text.length;
-  buffer->text[buffer->length] = '\0';
-}
-
-void text_buffer_add_byte(TextBuffer *buffer, char byte) {
-  make_room(buffer, 1);
-  buffer->text[buffer->length++] = byte;
-  buffer->text[buffer->length] = '\0';
+void text_buffer_add_number(TextBuffer *buffer, unsigned number) {
+  char digits[3 * sizeof number];
+  size_t at = sizeof digits;
+  do {
+    digits[--at] = (char)('0' + number % 10);
+    number /= 10;
+  } while (number > 0);
+  text_buffer_add(buffer, slice_make(digits + at, sizeof digits - at));
 }
 
 void text_buffer_add_format_list(TextBuffer *buffer, const char *format, va_list arguments) {
@@ -57,7 +47,7 @@ void text_buffer_add_format_list(TextBuffer *buffer, const char *format, va_list
     g_error("text buffer: a text could not be formatted");
   }
   if ((size_t)length >= buffer->capacity - buffer->length) {
-    make_room(buffer, (size_t)length);
+    text_buffer_make_room(buffer, (size_t)length);
     (void)vsnprintf(buffer->text + buffer->length, buffer->capacity - buffer->length, format, again);
   }
   va_end(again);
@@ -73,7 +63,7 @@ void text_buffer_add_format(TextBuffer *buffer, const char *format, ...) {
 
 void text_buffer_add_quoted(TextBuffer *buffer, Slice text, size_t limit) {
   size_t length = slice_quoted_length(text, limit);
-  make_room(buffer, length);
+  text_buffer_make_room(buffer, length);
   slice_quote_into(text, limit, buffer->text + buffer->length);
   buffer->length += length;
   buffer->text[buffer->length] = '\0';

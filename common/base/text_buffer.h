@@ -21,8 +21,32 @@ typedef struct TextBuffer {
 TextBuffer text_buffer_in(char *room, size_t size);
 void text_buffer_clear(TextBuffer *buffer);
 
-void text_buffer_add(TextBuffer *buffer, Slice text);
-void text_buffer_add_byte(TextBuffer *buffer, char byte);
+/* Room for so many bytes more, and the NUL behind them. */
+void text_buffer_grow(TextBuffer *buffer, size_t more);
+
+static inline void text_buffer_make_room(TextBuffer *buffer, size_t more) {
+  if (buffer->capacity - buffer->length <= more) {
+    text_buffer_grow(buffer, more);
+  }
+}
+
+static inline void text_buffer_add(TextBuffer *buffer, Slice text) {
+  if (text.length > 0) {
+    text_buffer_make_room(buffer, text.length);
+    memcpy(buffer->text + buffer->length, text.data, text.length);
+    buffer->length += text.length;
+    buffer->text[buffer->length] = '\0';
+  }
+}
+
+static inline void text_buffer_add_byte(TextBuffer *buffer, char byte) {
+  text_buffer_make_room(buffer, 1);
+  buffer->text[buffer->length++] = byte;
+  buffer->text[buffer->length] = '\0';
+}
+
+/* Decimal. */
+void text_buffer_add_number(TextBuffer *buffer, unsigned number);
 void text_buffer_add_format(TextBuffer *buffer, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void text_buffer_add_format_list(TextBuffer *buffer, const char *format, va_list arguments) G_GNUC_PRINTF(2, 0);
 /* As slice_quote shows it. */

@@ -28,9 +28,24 @@ static bool is_control(gunichar character) {
   return character < 0x20 || (character >= 0x7f && character < 0xa0) || character == 0x2028 || character == 0x2029;
 }
 
+/* Bytes that stay as they are, at the start of a text. */
+static size_t plain_run(Slice text) {
+  size_t end = 0;
+  while (end < text.length && text.data[end] > ' ' && text.data[end] < 0x7f) {
+    end++;
+  }
+  return end;
+}
+
 /* Appends `text` to `out`: controls as blanks, bytes that are not UTF-8 as '?', no blanks at the start, never more than `limit` bytes in `out`. */
 static void append_clean(TextBuffer *out, Slice text, size_t start, size_t limit) {
-  while (text.length > 0) {
+  for (;;) {
+    size_t plain = plain_run(text), fits = MIN(plain, limit - out->length);
+    text_buffer_add(out, slice_make(text.data, fits));
+    text = slice_from_offset(text, plain);
+    if (fits < plain || text.length == 0) {
+      return;
+    }
     size_t length;
     gunichar character;
     bool valid = utf8_next(text, &length, &character);
@@ -72,7 +87,14 @@ static Slice encode_refusal(Arena *arena, const Verdict *verdict) {
   char room[ACTION_ROOM];
   g_auto(TextBuffer) buffer = text_buffer_in(room, sizeof room);
   TextBuffer *out = &buffer;
-  text_buffer_add_format(out, "%u %u.%u.%u ", code, code / 100, MIN(subject, 999), MIN(detail, 999));
+  text_buffer_add_number(out, code);
+  text_buffer_add_byte(out, ' ');
+  text_buffer_add_number(out, code / 100);
+  text_buffer_add_byte(out, '.');
+  text_buffer_add_number(out, MIN(subject, 999));
+  text_buffer_add_byte(out, '.');
+  text_buffer_add_number(out, MIN(detail, 999));
+  text_buffer_add_byte(out, ' ');
   size_t start = out->length;
   for (size_t i = 0; i < reply->line_count; i++) {
     if (out->length > start && out->length - start < LIMIT_POLICY_TEXT) {

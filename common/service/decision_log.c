@@ -10,17 +10,21 @@
 /* Bytes of a reply or an effect in a line; and what a usual line and a usual field of it take, so that nothing is allocated for them. */
 enum { REPLY_QUOTE = 512, LINE_ROOM = 2048, FIELD_ROOM = 1024 };
 
+/* What may stand in a line as it is. */
+static const bool bare_bytes[256] = {
+    ['!'] = true,
+    ['#' ... '<'] = true,
+    ['>' ... '['] = true,
+    [']' ... '~'] = true,
+};
+
 static bool needs_quotes(Slice value) {
-  if (value.length == 0) {
-    return true;
-  }
   for (size_t i = 0; i < value.length; i++) {
-    unsigned char byte = (unsigned char)value.data[i];
-    if (byte <= ' ' || byte >= 0x7f || byte == '"' || byte == '=' || byte == '\\') {
+    if (!bare_bytes[(unsigned char)value.data[i]]) {
       return true;
     }
   }
-  return false;
+  return value.length == 0;
 }
 
 static void field_limited(TextBuffer *line, const char *key, Slice value, size_t limit) {
@@ -60,9 +64,14 @@ static void field_sender(TextBuffer *line, Session *session, Phase phase) {
 }
 
 static void append_reply(TextBuffer *text, const Reply *reply) {
-  text_buffer_add_format(text, "%u", reply->code);
+  text_buffer_add_number(text, reply->code);
   if (reply->enhanced.class_digit != 0) {
-    text_buffer_add_format(text, " %u.%u.%u", reply->enhanced.class_digit, reply->enhanced.subject, reply->enhanced.detail);
+    text_buffer_add_byte(text, ' ');
+    text_buffer_add_number(text, reply->enhanced.class_digit);
+    text_buffer_add_byte(text, '.');
+    text_buffer_add_number(text, reply->enhanced.subject);
+    text_buffer_add_byte(text, '.');
+    text_buffer_add_number(text, reply->enhanced.detail);
   }
   for (size_t i = 0; i < reply->line_count; i++) {
     text_buffer_add_byte(text, ' ');
@@ -210,7 +219,7 @@ static void log_effects(Session *session, const char *session_id, const Verdict 
     line_begin(&line, session, session_id, verdict->phase);
     log_field(&line, "rule", effect->rule);
     field_limited(&line, "log", effect->as.log_text, REPLY_QUOTE);
-    log_info("%s", line.text);
+    log_info_line(&line);
   }
 }
 
@@ -232,5 +241,5 @@ void log_decision(const Config *config, Session *session, const char *session_id
   char room[LINE_ROOM];
   g_auto(TextBuffer) line = text_buffer_in(room, sizeof room);
   decision_line(&line, session, session_id, verdict);
-  log_info("%s", line.text);
+  log_info_line(&line);
 }

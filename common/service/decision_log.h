@@ -16,6 +16,8 @@ void log_open(const char *name, bool to_stderr);
 /* While a daemon starts its user still looks at the terminal: messages to syslog go to stderr too. */
 void log_also_to_stderr(bool also);
 void log_info(const char *format, ...) G_GNUC_PRINTF(1, 2);
+/* A text as it is, but for its controls, which become blanks. */
+void log_info_line(TextBuffer *line);
 void log_warning(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void log_error(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* A text of several lines (diagnostics), each line a message. */

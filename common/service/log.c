@@ -47,10 +47,16 @@ void log_also_to_stderr(bool also) {
 }
 
 /* One write a line, so that lines of several threads and processes stay whole. */
-static void write_stderr(const char *name, const char *level, const char *message) {
+static void write_stderr(const char *name, const char *level, Slice message) {
   char room[LINE_ROOM];
   g_auto(TextBuffer) line = text_buffer_in(room, sizeof room);
-  text_buffer_add_format(&line, "%s%s%s%s\n", name ? name : "", name ? ": " : "", level, message);
+  if (name != NULL) {
+    text_buffer_add(&line, slice_from(name));
+    text_buffer_add(&line, SLICE_LITERAL(": "));
+  }
+  text_buffer_add(&line, slice_from(level));
+  text_buffer_add(&line, message);
+  text_buffer_add_byte(&line, '\n');
   for (size_t at = 0; at < line.length;) {
     ssize_t written = write(STDERR_FILENO, line.text + at, line.length - at);
     if (written < 0 && errno == EINTR) {
@@ -64,16 +70,33 @@ static void write_stderr(const char *name, const char *level, const char *messag
 }
 
 /* What a stranger's text may have brought in: a message is one line without controls. */
-static void clean_controls(char *text) {
-  for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
-    if (*at < 0x20 || *at == 0x7f) {
-      *at = ' ';
+static void clean_controls(char *text, size_t length) {
+  for (size_t i = 0; i < length; i++) {
+    unsigned char byte = (unsigned char)text[i];
+    if (byte < 0x20 || byte == 0x7f) {
+      text[i] = ' ';
     }
   }
 }
 
-static void log_line(int priority, const char *level, char *message) {
-  clean_controls(message);
+/* The same, eight bytes at a time as long as there is nothing to do. */
+static void clean_usual(char *text, size_t length) {
+  const uint64_t ones = UINT64_C(0x0101010101010101);
+  size_t at = 0;
+  for (; at + 8 <= length; at += 8) {
+    uint64_t word;
+    memcpy(&word, text + at, 8);
+    uint64_t deletes = word ^ ones * 0x7f;
+    if (((((word - ones * 0x20) & ~word) | ((deletes - ones) & ~deletes)) & ones * 0x80) != 0) {
+      clean_controls(text + at, 8);
+    }
+  }
+  clean_controls(text + at, length - at);
+}
+
+/* `message` ends in NUL and has `length` bytes before it. */
+static void log_line(int priority, const char *level, char *message, size_t length) {
+  clean_usual(message, length);
   (void)pthread_mutex_lock(&log_state.lock);
   const char *name = log_state.name;
   bool to_syslog = log_state.to_syslog, to_stderr = !to_syslog || log_state.also_stderr;
@@ -82,7 +105,7 @@ static void log_line(int priority, const char *level, char *message) {
     syslog(priority, "%s%s", level, message);
   }
   if (to_stderr) {
-    write_stderr(name, level, message);
+    write_stderr(name, level, slice_make(message, length));
   }
 }
 
@@ -94,11 +117,15 @@ static void log_line(int priority, const char *level, char *message) {
     va_start(arguments, format);                                    \
     text_buffer_add_format_list(&message, format, arguments);       \
     va_end(arguments);                                              \
-    log_line(priority, level, message.text);                        \
+    log_line(priority, level, message.text, message.length);        \
   } while (0)
 
 void log_info(const char *format, ...) {
   LOG_FORMATTED(LOG_INFO, "");
+}
+
+void log_info_line(TextBuffer *line) {
+  log_line(LOG_INFO, "", line->text, line->length);
 }
 
 void log_warning(const char *format, ...) {
@@ -113,7 +140,7 @@ static void log_lines(const char *text, int priority) {
   g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
   for (size_t i = 0; lines[i] != NULL; i++) {
     if (*lines[i] != '\0') {
-      log_line(priority, "", lines[i]);
+      log_line(priority, "", lines[i], strlen(lines[i]));
     }
   }
 }

@@ -39,6 +39,18 @@ START_TEST(test_it_grows) {
 }
 END_TEST
 
+START_TEST(test_numbers) {
+  char room[4];
+  g_auto(TextBuffer) text = text_buffer_in(room, sizeof room);
+  text_buffer_add_number(&text, 0);
+  text_buffer_add_byte(&text, ' ');
+  text_buffer_add_number(&text, 550);
+  text_buffer_add_byte(&text, ' ');
+  text_buffer_add_number(&text, 4294967295u);
+  ck_assert_str_eq(text.text, "0 550 4294967295");
+}
+END_TEST
+
 START_TEST(test_bytes) {
   char room[4];
   g_auto(TextBuffer) text = text_buffer_in(room, sizeof room);
@@ -51,6 +63,7 @@ END_TEST
 static void add_tests(TCase *tests) {
   tcase_add_test(tests, test_it_stays_in_its_room);
   tcase_add_test(tests, test_it_grows);
+  tcase_add_test(tests, test_numbers);
   tcase_add_test(tests, test_bytes);
 }
 
