@@ -219,6 +219,8 @@ static const Expression *compile_in_list(Checker *checker, const Expression *lef
       return NULL;
   }
   const Expression *converted = list->type == TYPE_LIST && left->type != TYPE_LIST ? convert_to(checker, left, list->element_type) : NULL;
+  if (list->type == TYPE_NET && single_type(left) == TYPE_IP)
+    converted = left; /* a network that a table has */
   if (!converted) {
     Diagnostic *told = diagnostics_error(checker->diagnostics, right->span, "%.*s is %.*s", SLICE_ARGS(node_source(right)),
                                          SLICE_ARGS(expression_type_text(checker, list)));

@@ -49,6 +49,21 @@ static bool is_key_type(ValueType type) {
   g_assert_not_reached();
 }
 
+/* What is right in the place of a key's type. */
+static const char *expected_key_type(DeclarationKind kind, ValueType type) {
+  if (kind == DECLARATION_DNSLIST) {
+    return "expected ip or domain";
+  }
+  if (type == TYPE_LIST) {
+    return "expected net, ip, domain, address, string or int: a list that is asked for is looked up element by element, as in `recipients "
+           "in NAME`";
+  }
+  if (type == TYPE_ACTION) {
+    return "expected net, ip, domain, address, string or int: actions are values, as in `table NAME of net -> action`";
+  }
+  return "expected net, ip, domain, address, string or int";
+}
+
 static bool is_tag(Slice tag) {
   for (size_t i = 0; i < tag.length; i++) {
     if (!g_ascii_isalnum(tag.data[i]) && tag.data[i] != '_') {
@@ -97,9 +112,7 @@ static bool check_shape(Checker *checker, const Declaration *declaration, Keyset
       Diagnostic *told =
           diagnostics_error(checker->diagnostics, span, "a %s cannot have keys of type %s",
                             declaration->kind == DECLARATION_DNSLIST ? "dnslist" : "table", value_type_name(shape->parts[i]));
-      diagnostic_expected(
-          checker->diagnostics, told, "%s",
-          declaration->kind == DECLARATION_DNSLIST ? "expected ip or domain" : "expected net, ip, domain, address, string or int");
+      diagnostic_expected(checker->diagnostics, told, "%s", expected_key_type(declaration->kind, shape->parts[i]));
       good = false;
     }
   }
