@@ -1,31 +1,11 @@
 /* test_file_table.c: tables from files: what lines mean, what is refused and how that is told, owners, refreshing, and the plain source. */
-#include "tests/unit/unit.h"
+#include "tests/unit/table_fixture.h"
 
-#include <glib/gstdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/limits.h"
-#include "common/lookup/kinds.h"
 #include "common/lookup/table_text.h"
-
-static char *folder;
-
-static void make_folder(void) {
-  folder = g_dir_make_tmp("mailreeve-test-XXXXXX", NULL);
-  ck_assert_ptr_nonnull(folder);
-}
-
-static void remove_folder(void) {
-  GDir *entries = g_dir_open(folder, 0, NULL);
-  for (const char *name = g_dir_read_name(entries); name; name = g_dir_read_name(entries)) {
-    g_autofree char *path = g_build_filename(folder, name, NULL);
-    (void)g_remove(path);
-  }
-  g_dir_close(entries);
-  (void)g_rmdir(folder);
-  g_clear_pointer(&folder, g_free);
-}
 
 static void write_table(const char *text) {
   g_autofree char *path = g_build_filename(folder, "table", NULL);
@@ -34,21 +14,11 @@ static void write_table(const char *text) {
 }
 
 static ResourceSpec spec_of(KeysetShape shape) {
-  return (ResourceSpec){
-      .kind = resource_kind_find(SLICE_LITERAL("file")), .name = "t", .text = "table", .directory = folder, .shape = shape};
-}
-
-static KeysetShape set_of(ValueType type) {
-  return (KeysetShape){.part_count = 1, .parts = {type}};
-}
-
-static KeysetShape map_of(ValueType type, ValueType value) {
-  return (KeysetShape){.part_count = 1, .parts = {type}, .has_value = true, .value = value};
+  return table_spec("file", "table", shape);
 }
 
 static void collect(Slice entry, const Value *value, void *data) {
   GString *seen = data;
-  g_autoptr(Arena) arena = arena_new(0);
   g_string_append_printf(seen, "(%.*s)", SLICE_ARGS(entry));
   if (value) {
     g_string_append_printf(seen, "=(%.*s)", SLICE_ARGS(value_format(arena, value)));
@@ -243,7 +213,6 @@ START_TEST(test_bytes_and_limits) {
 }
 END_TEST
 
-static const ResourceContext plain_context = {.check_owners = false};
 static const ResourceContext careful_context = {.check_owners = true};
 
 static Resource *open_table(const ResourceSpec *spec, const ResourceContext *context, char **message) {
@@ -255,7 +224,6 @@ static Resource *open_table(const ResourceSpec *spec, const ResourceContext *con
 }
 
 static bool has_number(Resource *resource, int64_t number) {
-  g_autoptr(Arena) arena = arena_new(0);
   ResourceVersion *version = resource_pin(resource);
   ResourceAnswer answer;
   Value key = value_int(number);
@@ -282,7 +250,6 @@ START_TEST(test_open_and_refresh) {
   write_table("2\n");
   ck_assert(table->kind->refresh(table, NULL));
   ck_assert(!has_number(table, 1) && has_number(table, 2));
-  g_autoptr(Arena) arena = arena_new(0);
   ResourceAnswer answer;
   Value one = value_int(1);
   table->kind->find(before, &one, arena, &answer);
@@ -528,7 +495,7 @@ START_TEST(test_identity) {
   two.directory = dotted;
   g_autofree char *same = resource_identity(&two);
   ck_assert_str_eq(first, same);
-  ResourceSpec others[] = {one, one, one, one, one, one, one};
+  ResourceSpec others[] = {one, one, one, one, one, one, one, one, one};
   others[0].text = "table2";
   others[1].directory = "/elsewhere";
   others[2].optional = true;
@@ -536,6 +503,8 @@ START_TEST(test_identity) {
   others[4].shape = map_of(TYPE_INT, TYPE_INT);
   others[5].shape.exact = true;
   others[6].codes = "";
+  others[7].shape.order = KEY_ORDER_SENDMAIL;
+  others[8].shape.tag = "from";
   for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
     g_autofree char *identity = resource_identity(&others[i]);
     ck_assert_str_ne(first, identity);
@@ -566,7 +535,7 @@ START_TEST(test_plain_source) {
 END_TEST
 
 static void add_tests(TCase *tests) {
-  tcase_add_checked_fixture(tests, make_folder, remove_folder);
+  tcase_add_checked_fixture(tests, table_set_up, table_tear_down);
   tcase_add_loop_test(tests, test_sets, 0, G_N_ELEMENTS(sets));
   tcase_add_loop_test(tests, test_maps, 0, G_N_ELEMENTS(maps));
   tcase_add_loop_test(tests, test_entries, 0, G_N_ELEMENTS(entries));

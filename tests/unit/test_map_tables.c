@@ -1,11 +1,10 @@
 /* test_map_tables.c: Postfix's maps: which keys are tried, NULs at their ends, values that are wrong, locks, growth, replacement, damage. */
 #include "config.h"
 
-#include "tests/unit/unit.h"
+#include "tests/unit/table_fixture.h"
 
 #include <cdb.h>
 #include <fcntl.h>
-#include <glib/gstdio.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <signal.h>
@@ -14,30 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/lookup/kinds.h"
 #include "common/lookup/map_guard.h"
 #include "common/lookup/map_key.h"
-
-static char *folder;
-static Arena *arena;
-
-static void set_up(void) {
-  folder = g_dir_make_tmp("mailreeve-test-XXXXXX", NULL);
-  ck_assert_ptr_nonnull(folder);
-  arena = arena_new(0);
-}
-
-static void tear_down(void) {
-  GDir *entries = g_dir_open(folder, 0, NULL);
-  for (const char *name = g_dir_read_name(entries); name; name = g_dir_read_name(entries)) {
-    g_autofree char *path = g_build_filename(folder, name, NULL);
-    (void)g_remove(path);
-  }
-  g_dir_close(entries);
-  (void)g_rmdir(folder);
-  g_clear_pointer(&folder, g_free);
-  g_clear_pointer(&arena, arena_free);
-}
 
 /* ---- building ---- */
 
@@ -47,10 +24,6 @@ typedef struct Content {
   size_t nul;
   size_t numbered; /* that many more: "key N" -> "value N" */
 } Content;
-
-static char *path_of(const char *name) {
-  return g_build_filename(folder, name, NULL);
-}
 
 static void put_lmdb(MDB_txn *transaction, MDB_dbi database, const char *key, const char *value, size_t nul) {
   MDB_val name = {strlen(key) + nul, (void *)key};
@@ -132,22 +105,13 @@ static void replace_map(const struct MapKind *kind, const Content *content) {
 
 /* ---- asking ---- */
 
-static const ResourceContext plain_context = {.check_owners = false};
-
-static KeysetShape map_of(ValueType key, ValueType value) {
-  return (KeysetShape){.part_count = 1, .parts = {key}, .has_value = true, .value = value};
-}
-
 static ResourceSpec spec_of(const char *kind, KeysetShape shape) {
-  return (ResourceSpec){.kind = resource_kind_find(slice_from(kind)), .name = "t", .text = "map", .directory = folder, .shape = shape};
+  return table_spec(kind, "map", shape);
 }
 
 static Resource *open_map(const char *kind, KeysetShape shape) {
-  g_autoptr(GError) error = NULL;
   ResourceSpec spec = spec_of(kind, shape);
-  Resource *resource = spec.kind->open(&spec, &plain_context, &error);
-  ck_assert_msg(resource != NULL, "%s", error ? error->message : "");
-  return resource;
+  return open_spec(&spec, &plain_context);
 }
 
 /* The message of an open that fails. */
@@ -157,14 +121,6 @@ static char *open_fails(const ResourceSpec *spec, const ResourceContext *context
   return g_strdup(error->message);
 }
 
-static Value key_of(ValueType type, const char *text) {
-  Value key;
-  const char *problem;
-  Slice right_form;
-  ck_assert_msg(value_parse(arena, type == TYPE_NET ? TYPE_IP : type, slice_from(text), &key, &problem, &right_form), "%s", text);
-  return key;
-}
-
 /* "ENTRY=VALUE", "-" when it is not there, "failed: REASON". */
 static const char *ask(Resource *resource, ValueType type, const char *text) {
   ResourceAnswer answer;
@@ -172,15 +128,7 @@ static const char *ask(Resource *resource, ValueType type, const char *text) {
   ResourceVersion *version = resource_pin(resource);
   resource->kind->find(version, &key, arena, &answer);
   resource_version_unref(version);
-  switch (answer.state) {
-    case ANSWER_FOUND:
-      return arena_printf(arena, "%.*s=%.*s", SLICE_ARGS(answer.entry), SLICE_ARGS(value_format(arena, &answer.value)));
-    case ANSWER_NOT_FOUND:
-      return "-";
-    case ANSWER_FAILED:
-      return arena_printf(arena, "failed: %s", answer.reason);
-  }
-  g_assert_not_reached();
+  return shown(&answer);
 }
 
 static bool collect(void *self, Slice text) {
@@ -714,7 +662,7 @@ END_TEST
 
 static void add_tests(TCase *tests) {
   int kinds = (int)G_N_ELEMENTS(map_kinds);
-  tcase_add_checked_fixture(tests, set_up, tear_down);
+  tcase_add_checked_fixture(tests, table_set_up, table_tear_down);
   tcase_add_loop_test(tests, test_order, 0, (int)G_N_ELEMENTS(orders));
   tcase_add_loop_test(tests, test_foreign_order, 0, (int)G_N_ELEMENTS(foreign_orders));
   tcase_add_test(tests, test_impossible_keys);

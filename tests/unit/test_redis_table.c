@@ -1,50 +1,31 @@
 /* test_redis_table.c: tables in Redis: specs that are refused, commands as they are sent, replies in all their forms, connections that break, and the end with questions under way. */
-#include "tests/unit/unit.h"
+#include "tests/unit/table_fixture.h"
 
-#include <glib/gstdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/ask/scheduler.h"
 #include "common/base/limits.h"
-#include "common/lookup/kinds.h"
 #include "common/lookup/redis_client.h"
 
-static char *folder, *path;
-static Arena *arena;
+static char *path;
 static Scheduler *scheduler;
 
 static void set_up(void) {
-  folder = g_dir_make_tmp("mailreeve-test-XXXXXX", NULL);
-  ck_assert_ptr_nonnull(folder);
-  path = g_build_filename(folder, "redis.sock", NULL);
-  arena = arena_new(0);
+  table_set_up();
+  path = path_of("redis.sock");
   scheduler = scheduler_new(NULL);
   ck_assert_ptr_nonnull(scheduler);
 }
 
 static void tear_down(void) {
-  g_autofree char *password = g_build_filename(folder, "password", NULL);
   g_clear_pointer(&scheduler, scheduler_free);
-  (void)g_remove(path);
-  (void)g_remove(password);
-  ck_assert_int_eq(g_rmdir(folder), 0);
-  g_clear_pointer(&folder, g_free);
   g_clear_pointer(&path, g_free);
-  g_clear_pointer(&arena, arena_free);
-}
-
-static KeysetShape set_of(ValueType key) {
-  return (KeysetShape){.part_count = 1, .parts = {key}};
-}
-
-static KeysetShape map_of(ValueType key, ValueType value) {
-  return (KeysetShape){.part_count = 1, .parts = {key}, .has_value = true, .value = value};
+  table_tear_down();
 }
 
 static ResourceSpec spec_of(const char *text, KeysetShape shape) {
-  return (ResourceSpec){.kind = resource_kind_find(SLICE_LITERAL("redis")), .name = "t", .text = text, .directory = folder, .shape = shape};
+  return table_spec("redis", text, shape);
 }
 
 /* ---- addresses of servers ---- */
@@ -254,41 +235,14 @@ static void server_end(FakeServer *server) {
 /* ---- asking it ---- */
 
 static Resource *open_table(const char *options, const char *command, KeysetShape shape) {
-  g_autoptr(GError) error = NULL;
   ResourceContext context = {.check_owners = true};
   g_autofree char *text = g_strdup_printf("unix:%s%s: %s", path, options, command);
   ResourceSpec spec = spec_of(text, shape);
-  Resource *resource = spec.kind->open(&spec, &context, &error);
-  ck_assert_msg(resource != NULL, "%s", error ? error->message : "");
-  return resource;
-}
-
-static Value key_of(ValueType type, const char *text) {
-  Value key;
-  const char *problem;
-  Slice right_form;
-  ck_assert_msg(value_parse(arena, type == TYPE_NET ? TYPE_IP : type, slice_from(text), &key, &problem, &right_form), "%s", text);
-  return key;
-}
-
-static const char *shown(const ResourceAnswer *answer) {
-  switch (answer->state) {
-    case ANSWER_FOUND:
-      return arena_printf(arena, "%.*s=%.*s", SLICE_ARGS(answer->entry), SLICE_ARGS(value_format(arena, &answer->value)));
-    case ANSWER_NOT_FOUND:
-      return "-";
-    case ANSWER_FAILED:
-      return arena_printf(arena, "failed: %s", answer->reason);
-  }
-  g_assert_not_reached();
+  return open_spec(&spec, &context);
 }
 
 static const char *take(AnswerBox *box, Resource *resource) {
-  g_autoptr(Question) asked = NULL;
-  g_autoptr(Answer) answer = NULL;
-  while (!answer_box_take(box, &asked, &answer)) {
-    (void)answer_box_wait(box, G_MAXINT64);
-  }
+  g_autoptr(Answer) answer = wait_answer(box);
   if (!resource) {
     return arena_printf(arena, "failed: %s", answer->reason);
   }

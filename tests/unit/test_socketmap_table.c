@@ -1,27 +1,15 @@
 /* test_socketmap_table.c: tables of socket maps without a server: netstrings, replies, specs, the questions that are asked, and the ends of a table and of its scheduler. */
-#include "tests/unit/unit.h"
+#include "tests/unit/table_fixture.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/ask/scheduler.h"
 #include "common/base/limits.h"
 #include "common/base/netstring.h"
-#include "common/lookup/kinds.h"
 #include "common/lookup/map_question.h"
 #include "common/lookup/socketmap_client_reply.h"
-
-static Arena *arena;
-
-static void set_up(void) {
-  arena = arena_new(0);
-}
-
-static void tear_down(void) {
-  g_clear_pointer(&arena, arena_free);
-}
 
 /* ---- netstrings and replies ---- */
 
@@ -98,11 +86,7 @@ END_TEST
 /* ---- specs ---- */
 
 static ResourceSpec spec_of(const char *text, KeysetShape shape) {
-  return (ResourceSpec){.kind = resource_kind_find(SLICE_LITERAL("socketmap")), .name = "t", .text = text, .directory = "", .shape = shape};
-}
-
-static KeysetShape map_of(ValueType key) {
-  return (KeysetShape){.part_count = 1, .parts = {key}, .has_value = true, .value = TYPE_STRING};
+  return table_spec("socketmap", text, shape);
 }
 
 static const char form[] = "expected \"inet:HOST:PORT:MAPNAME\" or \"unix:/PATH:MAPNAME\"";
@@ -133,7 +117,7 @@ static const struct {
 };
 
 START_TEST(test_specs) {
-  ResourceSpec spec = spec_of(specs[_i].text, map_of(TYPE_STRING));
+  ResourceSpec spec = spec_of(specs[_i].text, map_of(TYPE_STRING, TYPE_STRING));
   g_autofree char *problem = spec.kind->check(&spec);
   ck_assert_pstr_eq(problem, specs[_i].problem);
   g_autoptr(GError) error = NULL;
@@ -146,10 +130,10 @@ START_TEST(test_specs) {
 END_TEST
 
 START_TEST(test_optional_and_types) {
-  ResourceSpec spec = spec_of("unix:/run/maps:users", map_of(TYPE_LIST));
+  ResourceSpec spec = spec_of("unix:/run/maps:users", map_of(TYPE_LIST, TYPE_STRING));
   g_autofree char *type = spec.kind->check(&spec);
   ck_assert_str_eq(type, "a map has keys of net, ip, domain, address, string or int");
-  spec = spec_of("unix:/run/maps:users", map_of(TYPE_STRING));
+  spec = spec_of("unix:/run/maps:users", map_of(TYPE_STRING, TYPE_STRING));
   spec.optional = true;
   g_autofree char *optional = spec.kind->check(&spec);
   ck_assert_str_eq(optional, "a server is never optional: write `on error skip` for one that may be away");
@@ -157,14 +141,6 @@ START_TEST(test_optional_and_types) {
 END_TEST
 
 /* ---- questions ---- */
-
-static Value key_of(ValueType type, const char *text) {
-  Value key;
-  const char *problem;
-  Slice right_form;
-  ck_assert_msg(value_parse(arena, type == TYPE_NET ? TYPE_IP : type, slice_from(text), &key, &problem, &right_form), "%s", text);
-  return key;
-}
 
 /* The texts of a question, each with '|' behind it. */
 static const char *texts_of(const KeysetShape *shape, const Value *keys) {
@@ -195,7 +171,7 @@ START_TEST(test_keys) {
       {TYPE_INT, "25", "25|"},
   };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-    KeysetShape shape = map_of(rows[i].type);
+    KeysetShape shape = map_of(rows[i].type, TYPE_STRING);
     Value key = key_of(rows[i].type, rows[i].key);
     ck_assert_str_eq(texts_of(&shape, &key), rows[i].texts);
   }
@@ -204,7 +180,7 @@ START_TEST(test_keys) {
   ck_assert_str_eq(texts_of(&pair, keys), "A b|u@x.example|");
   keys[0] = value_text(SLICE_LITERAL("a\tb")); /* it would look like two parts */
   ck_assert_str_eq(texts_of(&pair, keys), "never");
-  KeysetShape one = map_of(TYPE_STRING);
+  KeysetShape one = map_of(TYPE_STRING, TYPE_STRING);
   ck_assert_str_eq(texts_of(&one, keys), "a\tb|");
   keys[0] = value_text(SLICE_LITERAL("a\0b"));
   ck_assert_str_eq(texts_of(&one, keys), "never");
@@ -214,11 +190,7 @@ END_TEST
 /* ---- ends ---- */
 
 static const char *reason_of(AnswerBox *box) {
-  g_autoptr(Question) asked = NULL;
-  g_autoptr(Answer) answer = NULL;
-  while (!answer_box_take(box, &asked, &answer)) {
-    (void)answer_box_wait(box, G_MAXINT64);
-  }
+  g_autoptr(Answer) answer = wait_answer(box);
   ck_assert_int_eq(answer->state, ANSWER_FAILED);
   return arena_printf(arena, "%s", answer->reason);
 }
@@ -230,7 +202,7 @@ static Question *ask(Resource *table, const char *text) {
 
 START_TEST(test_nobody_there) {
   Scheduler *scheduler = scheduler_new(NULL);
-  ResourceSpec spec = spec_of("unix:/nowhere/maps:users", map_of(TYPE_STRING));
+  ResourceSpec spec = spec_of("unix:/nowhere/maps:users", map_of(TYPE_STRING, TYPE_STRING));
   Resource *table = spec.kind->open(&spec, &(ResourceContext){0}, NULL);
   g_autoptr(AnswerBox) box = answer_box_new(NULL, NULL);
   for (int i = 0; i < 3; i++) { /* the second ones come while the server is left alone */
@@ -260,7 +232,7 @@ START_TEST(test_closed_under_way) {
   g_autofree char *text = NULL;
   int server = silent_server(&text);
   Scheduler *scheduler = scheduler_new(NULL);
-  ResourceSpec spec = spec_of(text, map_of(TYPE_STRING));
+  ResourceSpec spec = spec_of(text, map_of(TYPE_STRING, TYPE_STRING));
   Resource *table = spec.kind->open(&spec, &(ResourceContext){0}, NULL);
   g_autoptr(AnswerBox) box = answer_box_new(NULL, NULL);
   for (int i = 0; i < 6; i++) {
@@ -292,7 +264,7 @@ START_TEST(test_closed_under_way) {
 END_TEST
 
 static void add_tests(TCase *tests) {
-  tcase_add_checked_fixture(tests, set_up, tear_down);
+  tcase_add_checked_fixture(tests, table_set_up, table_tear_down);
   tcase_add_test(tests, test_netstring_is_made_and_read);
   tcase_add_loop_test(tests, test_replies, 0, (int)G_N_ELEMENTS(replies));
   tcase_add_test(tests, test_long_reason_is_cut);

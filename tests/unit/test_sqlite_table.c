@@ -1,34 +1,22 @@
 /* test_sqlite_table.c: tables in SQLite: specs that are refused, keys that are tried, values, failures, replacement, and the end with a query under way. */
-#include "tests/unit/unit.h"
+#include "tests/unit/table_fixture.h"
 
-#include <glib/gstdio.h>
 #include <sqlite3.h>
 
-#include "common/ask/scheduler.h"
-#include "common/lookup/kinds.h"
-
-static char *folder, *path;
-static Arena *arena;
+static char *path;
 static Scheduler *scheduler;
 
 static void set_up(void) {
-  folder = g_dir_make_tmp("mailreeve-test-XXXXXX", NULL);
-  ck_assert_ptr_nonnull(folder);
-  path = g_build_filename(folder, "t.db", NULL);
-  arena = arena_new(0);
+  table_set_up();
+  path = path_of("t.db");
   scheduler = scheduler_new(NULL);
   ck_assert_ptr_nonnull(scheduler);
 }
 
 static void tear_down(void) {
-  g_autofree char *other = g_build_filename(folder, "new.db", NULL);
   g_clear_pointer(&scheduler, scheduler_free);
-  (void)g_remove(path);
-  (void)g_remove(other);
-  ck_assert_int_eq(g_rmdir(folder), 0);
-  g_clear_pointer(&folder, g_free);
   g_clear_pointer(&path, g_free);
-  g_clear_pointer(&arena, arena_free);
+  table_tear_down();
 }
 
 static void run_sql(const char *file, const char *sql) {
@@ -45,50 +33,16 @@ static const char content[] =
     "  ('a@b.example', 30, 'twice'), ('o''x', 31, 'quoted');";
 
 static ResourceSpec spec_of(const char *text, KeysetShape shape) {
-  return (ResourceSpec){
-      .kind = resource_kind_find(SLICE_LITERAL("sqlite")), .name = "t", .text = text, .directory = folder, .shape = shape};
+  return table_spec("sqlite", text, shape);
 }
-
-static KeysetShape map_of(ValueType key, ValueType value) {
-  return (KeysetShape){.part_count = 1, .parts = {key}, .has_value = true, .value = value};
-}
-
-static const ResourceContext plain_context = {.check_owners = false};
 
 static Resource *open_table(const char *text, KeysetShape shape) {
-  g_autoptr(GError) error = NULL;
   ResourceSpec spec = spec_of(text, shape);
-  Resource *resource = spec.kind->open(&spec, &plain_context, &error);
-  ck_assert_msg(resource != NULL, "%s", error ? error->message : "");
-  return resource;
-}
-
-static Value key_of(ValueType type, const char *text) {
-  Value key;
-  const char *problem;
-  Slice right_form;
-  ck_assert_msg(value_parse(arena, type == TYPE_NET ? TYPE_IP : type, slice_from(text), &key, &problem, &right_form), "%s", text);
-  return key;
-}
-
-static const char *shown(const ResourceAnswer *answer) {
-  switch (answer->state) {
-    case ANSWER_FOUND:
-      return arena_printf(arena, "%.*s=%.*s", SLICE_ARGS(answer->entry), SLICE_ARGS(value_format(arena, &answer->value)));
-    case ANSWER_NOT_FOUND:
-      return "-";
-    case ANSWER_FAILED:
-      return arena_printf(arena, "failed: %s", answer->reason);
-  }
-  g_assert_not_reached();
+  return open_spec(&spec, &plain_context);
 }
 
 static const char *take(AnswerBox *box, Resource *resource, const Value *keys) {
-  g_autoptr(Question) asked = NULL;
-  g_autoptr(Answer) answer = NULL;
-  while (!answer_box_take(box, &asked, &answer)) {
-    (void)answer_box_wait(box, G_MAXINT64);
-  }
+  g_autoptr(Answer) answer = wait_answer(box);
   if (!resource) {
     return arena_printf(arena, "failed: %s", answer->reason);
   }
