@@ -198,7 +198,8 @@ def table_test():
         write(path, rules.replace("WHERE", f"unix:{redis.path}"))
         for arguments, code, printed in (
             (("quota", "alice"), 0, "alice: found by alice -> 500\n"),
-            (("access", "192.0.2.9"), 0, "192.0.2.9: found by 192.0.2 -> REJECT not from this network\n"),
+            (("access", "192.0.2.9"), 0, "192.0.2.9: found by 192.0.2 -> REJECT not from this network\n"
+             "    looked up, in this order: 192.0.2.9, 192.0.2, 192.0, 192\n"),
             (("pairs", "pest@b.example", "boss@here.example"), 0, "pest@b.example, boss@here.example: found by pest@b.example, boss@here.example\n"),
             (("quota", "dave"), 1, "dave: not found\n"),
             (("other", "alice"), 1, "alice: not found\n"),

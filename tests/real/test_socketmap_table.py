@@ -136,8 +136,10 @@ def table_test():
                        f'table none of string from socketmap "{where}:nothing"\n'
                        "at rcpt { pass }\n")
         for arguments, code, printed in (
-            (("senders", "U+x@Bulk.example"), 0, "U+x@Bulk.example: found by @bulk.example -> REJECT all of them\n"),
-            (("senders", "a@b.c.example"), 1, "a@b.c.example: not found\n"),
+            (("senders", "U+x@Bulk.example"), 0, "U+x@Bulk.example: found by @bulk.example -> REJECT all of them\n"
+             "    looked up, in this order: u+x@bulk.example, u@bulk.example, @bulk.example, bulk.example, .example, u+x@, u@\n"),
+            (("senders", "a@b.c.example"), 1, "a@b.c.example: not found\n"
+             "    looked up, in this order: a@b.c.example, @b.c.example, b.c.example, .c.example, .example, a@\n"),
             (("pairs", "Pest@b.example", "boss@here.example"), 0, "Pest@b.example, boss@here.example: found by pest@b.example, boss@here.example\n"),
             (("quotas", "broken"), 3, 'broken: failed: the value of "broken" is "not an action": not a whole number\n'),
             (("none", "x"), 3, f"x: failed: {where}:nothing: PERM: no such map\n"),
