@@ -43,65 +43,157 @@ static json_t *diagnostic_json(const Diagnostic *diagnostic) {
 
 /* ---- what an evaluation costs ---- */
 
-/* The phase whose statements are told of. */
+enum { PLACES_OF_A_REASON = 5 };
+
+/* The phase that is told of. */
 typedef struct CostPhase {
   const Ruleset *ruleset;
   Phase phase;
-  json_t *walked;
+  json_t *walked, *facts; /* for JSON */
+  GHashTable *reasons;    /* for people: reason -> how many statements */
+  GPtrArray *order;       /* the reasons, each once */
+  size_t shown;           /* facts */
 } CostPhase;
 
-static void take_reason(const Statement *statement, const char *reason, void *data) {
+static void take_reason(const Statement *statement, bool inside, const char *reason, void *data) {
   const CostPhase *at = data;
   bool is_rule = statement->kind == STATEMENT_RULE;
   (void)json_array_append_new(
       at->walked,
-      json_pack("{s:o, s:o, s:s}", "rule", is_rule ? json_stringn(statement->rule->id.data, statement->rule->id.length) : json_null(), "at",
-                place_json(program_span(at->ruleset, at->phase, statement)), "reason", reason));
+      json_pack("{s:o, s:o, s:b, s:s}", "rule", is_rule ? json_stringn(statement->rule->id.data, statement->rule->id.length) : json_null(),
+                "at", place_json(program_span(at->ruleset, at->phase, statement)), "in_block", inside, "reason", reason));
+}
+
+static void take_fact(const IndexFact *fact, void *data) {
+  const CostPhase *at = data;
+  (void)json_array_append_new(at->facts, json_pack("{s:s, s:i, s:i, s:i, s:i}", "fact", fact->name, "keys", (int)fact->keys, "networks",
+                                                   (int)fact->networks, "texts", (int)fact->literals, "regexes", (int)fact->regexes));
 }
 
 static json_t *cost_json(const Ruleset *ruleset) {
   json_t *phases = json_array();
   for (Phase phase = 0; phase < PHASE_COUNT; phase++) {
-    json_t *walked = json_array();
-    CostPhase at = {ruleset, phase, walked};
-    IndexCost cost = index_cost(ruleset, phase, take_reason, &at);
+    CostPhase at = {.ruleset = ruleset, .phase = phase, .walked = json_array(), .facts = json_array()};
+    IndexCost cost = index_cost(ruleset, phase, &(IndexVisitor){take_reason, take_fact, &at});
     if (cost.statements == 0) {
-      json_decref(walked);
+      json_decref(at.walked);
+      json_decref(at.facts);
       continue;
     }
     (void)json_array_append_new(
-        phases, json_pack("{s:s, s:i, s:b, s:i, s:i, s:i, s:i, s:i, s:i, s:o}", "phase", phase_name(phase), "statements",
-                          (int)cost.statements, "indexed", ruleset->phases[phase].index != NULL, "facts", (int)cost.facts, "keys",
-                          (int)cost.keys, "networks", (int)cost.networks, "texts", (int)cost.literals, "regexes", (int)cost.regexes,
-                          "always", (int)cost.always, "always_read", walked));
+        phases,
+        json_pack("{s:s, s:i, s:b, s:i, s:i, s:i, s:i, s:i, s:o, s:i, s:i, s:o}", "phase", phase_name(phase), "statements",
+                  (int)cost.statements, "indexed", ruleset->phases[phase].index != NULL, "facts", (int)cost.facts, "keys", (int)cost.keys,
+                  "networks", (int)cost.networks, "texts", (int)cost.literals, "regexes", (int)cost.regexes, "probes", at.facts, "always",
+                  (int)(cost.always - cost.inside), "in_blocks", (int)cost.inside, "always_read", at.walked));
   }
   return phases;
 }
 
-static void print_reason(const Statement *statement, const char *reason, void *data) {
-  const CostPhase *at = data;
+static const char *plural(size_t count) {
+  return count == 1 ? "" : "s";
+}
+
+static void print_part(const char **before, size_t count, const char *what) {
+  if (count > 0) {
+    (void)printf("%s%zu %s%s", *before, count, what, plural(count));
+    *before = ", ";
+  }
+}
+
+static void print_fact(const IndexFact *fact, void *data) {
+  CostPhase *at = data;
+  const char *before = " (";
+  (void)printf("%s%s", at->shown++ > 0 ? ", " : "", fact->name);
+  print_part(&before, fact->keys, "key");
+  print_part(&before, fact->networks, "network");
+  print_part(&before, fact->literals + fact->regexes, "regex text");
+  (void)printf(")");
+}
+
+/* A reason that many rules have is not told of each. */
+static void print_reason(const Statement *statement, bool inside, const char *reason, void *data) {
+  CostPhase *at = data;
+  size_t before = GPOINTER_TO_SIZE(g_hash_table_lookup(at->reasons, reason));
+  g_hash_table_insert(at->reasons, (gpointer)reason, GSIZE_TO_POINTER(before + 1));
+  if (before == 0) {
+    g_ptr_array_add(at->order, (gpointer)reason);
+  }
+  if (before >= PLACES_OF_A_REASON) {
+    return;
+  }
   SourceSpan span = program_span(at->ruleset, at->phase, statement);
   unsigned line, column;
   source_position(span, &line, &column);
-  (void)printf("    %s:%u: %s: %s\n", span.source->name, line, statement->kind == STATEMENT_RULE ? "rule" : "block", reason);
+  (void)printf("      %s:%u: ", span.source->name, line);
+  if (statement->kind == STATEMENT_BLOCK) {
+    (void)printf(statement->condition != NULL ? "when" : "else");
+  } else if (slice_find(statement->rule->id, ':') < 0) {
+    (void)printf("[%.*s]", SLICE_ARGS(statement->rule->id));
+  } else {
+    (void)printf("rule");
+  }
+  (void)printf("%s: %s\n", inside ? " in a block" : "", reason);
+}
+
+static void print_reasons(CostPhase *at) {
+  at->reasons = g_hash_table_new(g_str_hash, g_str_equal);
+  at->order = g_ptr_array_new();
+  (void)index_cost(at->ruleset, at->phase, &(IndexVisitor){print_reason, NULL, at});
+  for (guint i = 0; i < at->order->len; i++) {
+    size_t count = GPOINTER_TO_SIZE(g_hash_table_lookup(at->reasons, at->order->pdata[i]));
+    if (count > PLACES_OF_A_REASON) {
+      (void)printf("      and %zu more: %s\n", count - PLACES_OF_A_REASON, (const char *)at->order->pdata[i]);
+    }
+  }
+  g_ptr_array_unref(at->order);
+  g_hash_table_unref(at->reasons);
+}
+
+static void print_index(CostPhase *at, const IndexCost *cost) {
+  size_t outside = cost->always - cost->inside;
+  (void)printf("    probes      %zu fact%s: ", cost->facts, plural(cost->facts));
+  (void)index_cost(at->ruleset, at->phase, &(IndexVisitor){NULL, print_fact, at});
+  (void)printf("\n    regexes     ");
+  if (cost->literals + cost->regexes == 0) {
+    (void)printf("none\n");
+  } else if (cost->regexes == 0) {
+    (void)printf("found by %zu text%s that must be there\n", cost->literals, plural(cost->literals));
+  } else {
+    (void)printf("found by %zu text%s that must be there, and %zu without such a text, which libhs looks for\n", cost->literals,
+                 plural(cost->literals), cost->regexes);
+  }
+  (void)printf("    candidates  what the index finds");
+  if (outside > 0) {
+    (void)printf(", always %zu", outside);
+  }
+  if (cost->inside > 0) {
+    (void)printf(", and %zu more in blocks that are entered", cost->inside);
+  }
+  (void)printf("%s\n", cost->always > 0 ? ":" : "");
+  print_reasons(at);
 }
 
 static void print_cost(const Ruleset *ruleset) {
   for (Phase phase = 0; phase < PHASE_COUNT; phase++) {
-    IndexCost cost = index_cost(ruleset, phase, NULL, NULL);
+    CostPhase at = {.ruleset = ruleset, .phase = phase};
+    IndexCost cost = index_cost(ruleset, phase, NULL);
     if (cost.statements == 0) {
       continue;
     }
-    if (ruleset->phases[phase].index == NULL) {
-      (void)printf("  %s: %zu rules and blocks, few enough to be read one by one\n", phase_name(phase), cost.statements);
-      continue;
+    (void)printf("  %s: ", phase_name(phase));
+    const char *before = "";
+    print_part(&before, cost.statements - cost.blocks, "rule");
+    print_part(&before, cost.blocks, "block");
+    if (ruleset->phases[phase].index != NULL) {
+      (void)printf("\n");
+      print_index(&at, &cost);
+    } else if (cost.facts > 0) {
+      (void)printf(", few enough to be read one by one\n");
+    } else {
+      (void)printf(", read one by one: an index can hold none:\n");
+      print_reasons(&at);
     }
-    (void)printf(
-        "  %s: %zu rules and blocks, of which an evaluation reads those that an index of %zu facts finds "
-        "(%zu keys, %zu networks, %zu texts of regexes, %zu regexes without such a text), and always %zu:\n",
-        phase_name(phase), cost.statements, cost.facts, cost.keys, cost.networks, cost.literals, cost.regexes, cost.always);
-    CostPhase at = {ruleset, phase, NULL};
-    (void)index_cost(ruleset, phase, print_reason, &at);
   }
 }
 
@@ -176,9 +268,9 @@ static const CommandOption options[] = {
     {"--pedantic", NULL,
      "warn of enhanced codes that RFC 5248 does not list with the reply code, and of the smaller losses of replies, too"},
     {"--cost", NULL,
-     "tell what an evaluation of each phase costs: how many rules and blocks there are, what the index of the phase holds, and which rules "
-     "it cannot "
-     "hold, with the reason: those are read at each evaluation"},
+     "tell what an evaluation of each phase costs: probes, the facts that the index looks up and what it holds of each; regexes; "
+     "candidates, the rules "
+     "and blocks that are read: what the index finds, and always those that it cannot hold, each with the reason"},
     {"--json", NULL, "print JSON"},
     {0},
 };

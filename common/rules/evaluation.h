@@ -151,8 +151,6 @@ const Value *expression_value(Run *run, const Expression *expression, Value *scr
 void expression_collect(Run *run, const Expression *expression);
 /* A template's text, or any value's; unknown parts as "?". */
 Slice expression_text(Run *run, const Expression *expression);
-/* Both lists, without doubles. */
-const Failure *failures_union(Arena *arena, const Failure *first, const Failure *second);
 
 /* ---- operators.c ---- */
 
@@ -185,6 +183,8 @@ LookupState lookup_find(Run *run, const ResourceUse *use, const Value *keys, Res
 LookupState lookup_text(Run *run, Slice *text, const Failure **failures);
 /* The end of a condition or of a rule's arguments that came out open: asks its stateful look-up when that is due. */
 void ask_stateful(Run *run);
+/* Both lists, without doubles. */
+const Failure *failures_union(Arena *arena, const Failure *first, const Failure *second);
 /* A failure. It is told in the verdict when a condition, a value or a text is unknown for it (run_tell_failures), and not where another part decides. */
 const Failure *run_failure(Run *run, Slice lookup, Slice reason, ErrorBehaviour on_error);
 /* What made a condition, a value or a text unknown; it may come with a variable from an earlier phase. */

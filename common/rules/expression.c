@@ -10,39 +10,7 @@
 #include "common/rules/evaluation.h"
 #include "common/smtp/record.h"
 
-/* ---- failures and logic ---- */
-
-static bool failures_hold(const Failure *list, const Failure *failure) {
-  for (; list != NULL; list = list->next) {
-    if (slice_equal(list->lookup, failure->lookup) && slice_equal(list->reason, failure->reason))
-      return true;
-  }
-  return false;
-}
-
-const Failure *failures_union(Arena *arena, const Failure *first, const Failure *second) {
-  if (first == NULL || second == NULL)
-    return first != NULL ? first : second;
-  const Failure *head = NULL;
-  const Failure **tail = &head;
-  for (const Failure *from = first; from != NULL; from = from->next) {
-    Failure *copy = ARENA_NEW(arena, Failure);
-    *copy = *from;
-    *tail = copy;
-    tail = &copy->next;
-  }
-  *tail = NULL;
-  for (const Failure *from = second; from != NULL; from = from->next) {
-    if (failures_hold(first, from))
-      continue;
-    Failure *copy = ARENA_NEW(arena, Failure);
-    *copy = *from;
-    copy->next = NULL;
-    *tail = copy;
-    tail = &copy->next;
-  }
-  return head;
-}
+/* ---- logic ---- */
 
 static Logic logic_not(Logic logic) {
   if (logic.truth == TRUTH_FALSE)

@@ -48,9 +48,10 @@ typedef struct Builder {
   GHashTable *groups;  /* Expression* -> group + 1 */
   GArray *members, *always;
   uint32_t group_count;
-  bool sure;                                                                 /* libhs is asked about each regex that it is to take */
-  void (*visit)(const Statement *statement, const char *reason, void *data); /* of what has no tests; NULL: nobody */
-  void *visit_data;
+  size_t inside;               /* of `always`: in a block */
+  uint32_t inside_end;         /* of the blocks that have begun */
+  bool sure;                   /* libhs is asked about each regex that it is to take */
+  const IndexVisitor *visitor; /* NULL: nobody is told */
 } Builder;
 
 static FieldBuilder *field_of(Builder *builder, const Expression *expression) {
@@ -364,7 +365,9 @@ static size_t statement_parts(Builder *builder, uint32_t index, const Expression
   size_t count = 0;
   for (uint32_t at = index; at != NO_STATEMENT; at = builder->program->statements[at].previous_branch) {
     Choice choice = choose_statement(builder, &builder->program->statements[at]);
-    *reason = choice.part == NULL ? choice.reason : "too many branches stand before this one";
+    *reason = choice.part != NULL ? "too many branches stand before this one"
+              : at != index       ? "a branch before it has no index"
+                                  : choice.reason;
     if (choice.part == NULL || count == CHAIN_MAX)
       return 0;
     if (!has_room(builder, choice.part)) {
@@ -381,12 +384,16 @@ static uint32_t add_statement(Builder *builder, uint32_t index, uint8_t *walked)
   const Expression *parts[CHAIN_MAX];
   const char *reason = NULL;
   size_t count = statement_parts(builder, index, parts, &reason);
+  bool inside = index < builder->inside_end;
+  if (statement->kind == STATEMENT_BLOCK)
+    builder->inside_end = MAX(builder->inside_end, statement->end);
   for (size_t i = 0; i < count; i++)
     add_member(builder, parts[i], index);
   if (count == 0) {
     g_array_append_val(builder->always, index);
-    if (builder->visit != NULL)
-      builder->visit(statement, reason, builder->visit_data);
+    builder->inside += inside;
+    if (builder->visitor != NULL && builder->visitor->always != NULL)
+      builder->visitor->always(statement, inside, reason, builder->visitor->data);
     return index + 1;
   }
   if (statement->kind == STATEMENT_RULE || statement->end - index - 1 > INDEX_BLOCK_WALKED)
@@ -510,23 +517,32 @@ size_t program_index_prepare(const Program *program) {
   return regexes;
 }
 
-IndexCost index_cost(const Program *program, Phase phase, void (*visit)(const Statement *statement, const char *reason, void *data),
-                     void *data) {
+static void visit_fact(Builder *builder, const FieldBuilder *field, const IndexVisitor *visitor) {
+  IndexFact fact = {access_field_text(field->expression, builder->scratch), field->keys->len, field->networks->len, field->literals->len,
+                    field->regexes->len};
+  visitor->fact(&fact, visitor->data);
+}
+
+IndexCost index_cost(const Program *program, Phase phase, const IndexVisitor *visitor) {
   const PhaseProgram *phase_program = &program->phases[phase];
   Builder builder;
   builder_init(&builder, phase_program);
-  builder.visit = visit;
-  builder.visit_data = data;
+  builder.visitor = visitor;
   builder.sure = true;
   g_autofree uint8_t *walked = g_new0(uint8_t, phase_program->count / 8 + 1);
   add_statements(&builder, walked);
-  IndexCost cost = {.statements = phase_program->count, .always = builder.always->len, .facts = builder.fields->len};
+  IndexCost cost = {
+      .statements = phase_program->count, .always = builder.always->len, .inside = builder.inside, .facts = builder.fields->len};
+  for (size_t i = 0; i < phase_program->count; i++)
+    cost.blocks += phase_program->statements[i].kind == STATEMENT_BLOCK;
   for (guint i = 0; i < builder.fields->len; i++) {
     const FieldBuilder *field = builder.fields->pdata[i];
     cost.keys += field->keys->len;
     cost.networks += field->networks->len;
     cost.literals += field->literals->len;
     cost.regexes += field->regexes->len;
+    if (visitor != NULL && visitor->fact != NULL)
+      visit_fact(&builder, field, visitor);
   }
   builder_clear(&builder);
   return cost;

@@ -47,15 +47,30 @@ void index_cursor_enter(IndexCursor *cursor, uint32_t block);
 /* ---- what it costs, for `mailreeve check --cost` ---- */
 
 typedef struct IndexCost {
-  size_t statements;
-  size_t always; /* read at each evaluation: they have no access tests */
+  size_t statements; /* rules and blocks */
+  size_t blocks;
+  size_t always; /* they have no access tests: read at each evaluation, but for those ... */
+  size_t inside; /* ... of them that are in a block: read when it is entered */
   size_t facts;  /* each is looked up once an evaluation */
   size_t keys, networks, literals;
   size_t regexes; /* without a literal, that sets take */
 } IndexCost;
 
-/* Statements that cannot be indexed are visited in file order, with the reason (static text). All phases, also those too small for an index. */
-IndexCost index_cost(const Program *program, Phase phase, void (*visit)(const Statement *statement, const char *reason, void *data),
-                     void *data);
+/* A fact that is looked up: its name as rules write it, and what it is held against. */
+typedef struct IndexFact {
+  const char *name;
+  size_t keys, networks, literals, regexes;
+} IndexFact;
+
+typedef struct IndexVisitor {
+  /* Statements that cannot be indexed, in file order, with the reason (static text); `inside` a block or not. May be NULL. */
+  void (*always)(const Statement *statement, bool inside, const char *reason, void *data);
+  /* May be NULL. */
+  void (*fact)(const IndexFact *fact, void *data);
+  void *data;
+} IndexVisitor;
+
+/* All phases, also those too small for an index. `visitor` may be NULL. */
+IndexCost index_cost(const Program *program, Phase phase, const IndexVisitor *visitor);
 
 #endif

@@ -86,6 +86,43 @@ bool access_field_name(const Expression *expression, char name[ACCESS_NAME_MAX])
   return false;
 }
 
+const char *access_field_text(const Expression *expression, Arena *arena) {
+  switch (expression->kind) {
+    case EXPRESSION_FUNCTION:
+      return arena_printf(arena, "%s.%s", access_field_text(expression->left, arena), expression->as.function->name);
+    case EXPRESSION_RAW:
+      return arena_printf(arena, "%s.raw", fact_info(expression->as.fact)->name);
+    case EXPRESSION_HEADER:
+      return arena_printf(arena, "header[\"%s\"]%s", expression->as.header.name, expression->as.header.raw ? ".raw" : "");
+    case EXPRESSION_FACT:
+      return fact_info(expression->as.fact)->name;
+    case EXPRESSION_LITERAL:
+    case EXPRESSION_VARIABLE:
+    case EXPRESSION_SCORE:
+    case EXPRESSION_TEMPLATE:
+    case EXPRESSION_CAPTURE:
+    case EXPRESSION_DNSLIST:
+    case EXPRESSION_ELEMENT:
+    case EXPRESSION_NOT:
+    case EXPRESSION_AND:
+    case EXPRESSION_OR:
+    case EXPRESSION_COMPARE:
+    case EXPRESSION_IN_SET:
+    case EXPRESSION_IN_NETWORK:
+    case EXPRESSION_IN_RANGE:
+    case EXPRESSION_IN_RESOURCE:
+    case EXPRESSION_IN_LIST:
+    case EXPRESSION_MATCH:
+    case EXPRESSION_UNDER:
+    case EXPRESSION_IS_SET:
+    case EXPRESSION_QUANTIFIER:
+    case EXPRESSION_VALUE_OF:
+    case EXPRESSION_DEFAULT:
+      break;
+  }
+  g_assert_not_reached(); /* access_field_name refuses them */
+}
+
 static bool is_field(const Expression *expression, const char **reason) {
   char name[ACCESS_NAME_MAX];
   if (access_field_name(expression, name))
@@ -150,7 +187,7 @@ static bool read_network(const Expression *expression, Access *access, const cha
 static bool read_resource(const Expression *expression, Access *access, const char **reason) {
   const ResourceUse *use = expression->as.lookup->use;
   if (use->keyset == NULL) {
-    *reason = "it asks a table or list that may change or fail";
+    *reason = "it asks a table or list";
     return false;
   }
   if (expression->as.lookup->count != 1) {
@@ -223,7 +260,7 @@ bool access_read(const Expression *expression, Access *access, const char **reas
       *reason = "what is said of elements with has (...) has no index";
       return false;
     case EXPRESSION_NOT:
-      *reason = "it says what is not so (not, unless, !=, !~)";
+      *reason = expression->left->kind == EXPRESSION_IS_SET ? "`is unset` has no index" : "it says what is not so (not, unless, !=, !~)";
       return false;
     case EXPRESSION_LITERAL:
     case EXPRESSION_FACT:

@@ -31,6 +31,9 @@ double access_number(const Value *value);
 enum { ACCESS_NAME_MAX = 160 };
 bool access_field_name(const Expression *expression, char name[ACCESS_NAME_MAX]);
 
+/* The same as rules write it: "sender.domain". */
+const char *access_field_text(const Expression *expression, Arena *arena);
+
 /*
  * True when deciding it changes nothing: what stands left of a test in an `and` must be so, since it is not read when the test says no. Looking up changes nothing but what is
  * stateful; and what fails, or is not there yet, does not count beside what is false (the log does not tell it either).

@@ -42,6 +42,7 @@ CASES = {
     "explain-no-address": (["explain", "mail.rules", *MESSAGE, "--client-address", "192.0.2.256"], 2),
     "explain-no-time": (["explain", "mail.rules", *CLIENT, *MESSAGE, "--time", "noon"], 2),
     "check-cost": (["check", "--cost", "cost.rules"], 0),
+    "check-cost-walked": (["check", "--cost", "walked.rules"], 0),
     "check-cost-json": (["check", "--cost", "--json", "cost.rules"], 0),
     "test-wrong": (["test", "wrong.scenario"], 1),
     "test-wrong-policy": (["test", "--door", "policy", "--verbose", "wrong.scenario"], 1),
