@@ -14,6 +14,8 @@ static const KeysetShape shapes[] = {
     {.part_count = 1, .parts = {TYPE_STRING}, .has_value = true, .value = TYPE_LIST},
     {.part_count = 2, .parts = {TYPE_ADDRESS, TYPE_INT}, .has_value = true, .value = TYPE_STRING},
     {.part_count = 1, .parts = {TYPE_ADDRESS}, .exact = true, .has_value = true, .value = TYPE_NET},
+    {.part_count = 1, .parts = {TYPE_ADDRESS}, .has_value = true, .value = TYPE_ACTION, .order = KEY_ORDER_POSTFIX},
+    {.part_count = 1, .parts = {TYPE_NET}, .order = KEY_ORDER_SENDMAIL, .tag = "connect"},
 };
 
 typedef struct Probe {
@@ -57,7 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   }
   resource_faults_clear(&faults);
   g_autoptr(Arena) arena = arena_new(0);
-  Probe probe = {keyset, keyset_builder_new(shape), arena};
+  KeysetShape own = table_text_shape(shape);
+  Probe probe = {keyset, keyset_builder_new(&own), arena};
   keyset_each(keyset, check_entry, &probe);
   g_autoptr(Keyset) again = keyset_builder_end(probe.again);
   g_assert(shape->part_count > 1 || shape->has_value || keyset_size(again) == keyset_size(keyset));
