@@ -84,16 +84,17 @@ static bool open_map(MapFile *file, const struct stat *status, GError **error) {
 static bool load(MapFile *file, GError **error) {
   struct stat status;
   if (stat(file->path, &status) != 0) {
-    bool absent = errno == ENOENT;
-    if (!absent || !file->optional) {
-      return table_file_fail(error, file->path, g_strerror(errno));
+    int code = errno;
+    file->seen = (struct stat){0};
+    file->good = file->optional && code == ENOENT;
+    if (!file->good) {
+      return table_file_fail(error, file->path, g_strerror(code));
     }
+    g_clear_pointer(&file->complaint, g_free);
     const MapVersion *current = (const MapVersion *)file->resource.version;
     if (!current || current->map) {
       publish(file, NULL);
     }
-    file->seen = (struct stat){0};
-    file->good = true;
     return true;
   }
   if (file->good && same_content(&status, &file->seen)) {
@@ -156,8 +157,11 @@ void map_file_renew(Resource *resource) {
   MapFile *file = (MapFile *)resource;
   struct stat status;
   g_autoptr(GError) error = NULL;
+  if (stat(file->path, &status) != 0) {
+    status = (struct stat){0};
+  }
   /* Who opens it now opens it for all. */
-  if (stat(file->path, &status) != 0 || pthread_mutex_trylock(&file->opening) != 0) {
+  if (pthread_mutex_trylock(&file->opening) != 0) {
     return;
   }
   /* What could not be used is not tried again until it changes. */

@@ -321,6 +321,13 @@ START_TEST(test_told_once) {
   ck_assert_str_eq(ask(map, TYPE_STRING, "k"), "k=one");
   ck_assert_str_eq(ask(map, TYPE_STRING, "k"), "k=one");
   ck_assert_uint_eq(told, 1);
+  ck_assert_int_eq(g_remove(path), 0);
+  ck_assert_str_eq(ask(map, TYPE_STRING, "k"), "k=one");
+  ck_assert_str_eq(ask(map, TYPE_STRING, "k"), "k=one");
+  ck_assert_uint_eq(told, 2);
+  replace_map(kind, &(Content){two, 0, 0});
+  ck_assert_str_eq(ask(map, TYPE_STRING, "k"), "k=two");
+  ck_assert_uint_eq(told, 2);
 }
 END_TEST
 
@@ -338,8 +345,10 @@ START_TEST(test_missing_and_optional) {
   ck_assert_str_eq(ask(map, TYPE_STRING, "k"), "k=one");
   g_autofree char *path = path_of(kind->file);
   ck_assert_int_eq(g_remove(path), 0);
-  ck_assert(map->kind->refresh(map, NULL));
   ck_assert_str_eq(ask(map, TYPE_STRING, "k"), "-");
+  ck_assert(map->kind->refresh(map, NULL));
+  replace_map(kind, &(Content){two, 0, 0});
+  ck_assert_str_eq(ask(map, TYPE_STRING, "k"), "k=two");
 }
 END_TEST
 
