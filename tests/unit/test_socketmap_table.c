@@ -184,6 +184,17 @@ START_TEST(test_keys) {
   ck_assert_str_eq(texts_of(&one, keys), "a\tb|");
   keys[0] = value_text(SLICE_LITERAL("a\0b"));
   ck_assert_str_eq(texts_of(&one, keys), "never");
+  /* in the order of the mail servers */
+  KeysetShape foreign = map_of(TYPE_ADDRESS, TYPE_STRING);
+  Value sender = key_of(TYPE_ADDRESS, "U@x.example");
+  foreign.order = KEY_ORDER_POSTFIX;
+  ck_assert_str_eq(texts_of(&foreign, &sender), "u@x.example|x.example|example|u@|");
+  foreign.order = KEY_ORDER_SENDMAIL;
+  foreign.tag = "from";
+  ck_assert_str_eq(texts_of(&foreign, &sender), "from:u@x.example|u@x.example|from:u@|u@|from:x.example|x.example|from:example|example|");
+  foreign.parts[0] = TYPE_STRING;
+  keys[0] = value_text(SLICE_LITERAL("Ab"));
+  ck_assert_str_eq(texts_of(&foreign, keys), "from:ab|ab|");
 }
 END_TEST
 
