@@ -570,19 +570,8 @@ Slice expression_text(Run *run, const Expression *expression) {
 
 /* ---- values ---- */
 
-static Value value_of_function(Run *run, const Expression *expression) {
-  Value scratch;
-  const Value *input = operand_value(run, expression->left, &scratch);
-  if (input->state == VALUE_UNKNOWN)
-    return value_of_failures(expression, input->as.failures);
-  if (input->state == VALUE_OPEN)
-    return value_open(expression);
-  if (input->state == VALUE_UNSET)
-    return value_unset(expression);
-  const Function *function = expression->as.function;
-  if (input->type != TYPE_LIST || function->input == TYPE_LIST)
-    return function->apply(run->arena, input);
-  const ValueList *from = input->as.list;
+/* Of each element. */
+static G_GNUC_NO_INLINE Value value_of_elements(Run *run, const Function *function, const ValueList *from) {
   Value *items = ARENA_NEW_ARRAY(run->arena, Value, from->count);
   ValueList *list = ARENA_NEW(run->arena, ValueList);
   for (size_t i = 0; i < from->count; i++) {
@@ -592,6 +581,18 @@ static Value value_of_function(Run *run, const Expression *expression) {
   }
   list->items = items;
   return (Value){VALUE_SET, TYPE_LIST, {.list = list}};
+}
+
+static G_GNUC_NO_INLINE Value value_of_function(Run *run, const Expression *expression) {
+  Value scratch;
+  const Value *input = operand_value(run, expression->left, &scratch);
+  const Function *function = expression->as.function;
+  if (input->state == VALUE_SET)
+    return input->type != TYPE_LIST || function->input == TYPE_LIST ? function->apply(run->arena, input)
+                                                                    : value_of_elements(run, function, input->as.list);
+  if (input->state == VALUE_UNKNOWN)
+    return value_of_failures(expression, input->as.failures);
+  return input->state == VALUE_OPEN ? value_open(expression) : value_unset(expression);
 }
 
 static G_GNUC_NO_INLINE Logic decide_is_set(Run *run, const Expression *expression) {
@@ -769,6 +770,15 @@ static const Value *traced_value(Run *run, const Expression *expression, Value *
   return value;
 }
 
+/* Facts, and what a function makes of one, are nearly all that is read: they do not pay for the others. */
 const Value *expression_value(Run *run, const Expression *expression, Value *scratch) {
-  return run->trace == NULL ? plain_value(run, expression, scratch) : traced_value(run, expression, scratch);
+  if (run->trace != NULL)
+    return traced_value(run, expression, scratch);
+  if (expression->kind == EXPRESSION_FACT)
+    return fact_value(run, expression->as.fact);
+  if (expression->kind == EXPRESSION_FUNCTION) {
+    *scratch = value_of_function(run, expression);
+    return scratch;
+  }
+  return plain_value(run, expression, scratch);
 }
