@@ -3,7 +3,7 @@
  *
  * Random rulesets (run_model.h) go through a session of mail, rcpt, rcpt, data: by the simple evaluator of run_reference.c, and by the
  * real one with the answers coming in several orders. Compared are outcome, rule, failure, effects in order, variables, scores and the
- * sequence of stateful look-ups. Look-ups of class REACHED may only be asked where the simple evaluator reads them too.
+ * sequence of stateful look-ups, and between the orders the failures that are told. Look-ups of class REACHED may only be asked where the simple evaluator reads them too.
  *
  * MAILREEVE_SEED=N starts at that seed (a failure prints it), MAILREEVE_ROUNDS=N takes that many rulesets.
  */
@@ -32,6 +32,7 @@ typedef struct Trial {
   Order order;
   GRand *random;
   GString *out;
+  GString *failures; /* that were told; may be NULL */
   Session *session;
   Variables *variables;
 } Trial;
@@ -160,6 +161,8 @@ static bool run_phase_of(Trial *trial, Phase phase, guint32 may_reach) {
   const Verdict *verdict = evaluation_verdict(evaluation);
   g_string_append_printf(trial->out, "%s\n", phase_name(verdict->phase));
   append_effects(trial->out, verdict);
+  for (const Failure *failure = verdict->failures; failure != NULL && trial->failures != NULL; failure = failure->next)
+    g_string_append_printf(trial->failures, "%s: %.*s\n", phase_name(phase), SLICE_ARGS(failure->lookup));
   g_string_append_printf(trial->out, "  %s %d %.*s%s\n  stateful%s\n", outcome_name(verdict->outcome), verdict->reply.code,
                          SLICE_ARGS(verdict->rule), verdict->by_failure ? " by failure" : "", asking.stateful->str);
   if (asking.reached_more)
@@ -188,8 +191,8 @@ static void set_facts(const Model *model, Session *session) {
   }
 }
 
-static char *real_run(const Model *model, Order order, guint32 seed, const guint32 reached[MODEL_STEPS]) {
-  Trial trial = {.model = model, .order = order, .out = g_string_new(NULL)};
+static char *real_run(const Model *model, Order order, guint32 seed, const guint32 reached[MODEL_STEPS], GString *failures) {
+  Trial trial = {.model = model, .order = order, .out = g_string_new(NULL), .failures = failures};
   trial.program = model_program_new(model);
   trial.random = g_rand_new_with_seed(seed);
   trial.session = session_new(DOOR_MILTER);
@@ -224,7 +227,7 @@ static char *real_run(const Model *model, Order order, guint32 seed, const guint
 static bool differs(const Model *model, Order order, guint32 seed) {
   guint32 reached[MODEL_STEPS];
   g_autofree char *expected = reference_run(model, reached);
-  g_autofree char *found = real_run(model, order, seed, reached);
+  g_autofree char *found = real_run(model, order, seed, reached, NULL);
   return strcmp(expected, found) != 0;
 }
 
@@ -269,7 +272,7 @@ static void fail_with(Model *model, Order order, guint32 seed) {
   g_autofree char *rules = model_print(model);
   guint32 reached[MODEL_STEPS];
   g_autofree char *expected = reference_run(model, reached);
-  g_autofree char *found = real_run(model, order, seed, reached);
+  g_autofree char *found = real_run(model, order, seed, reached, NULL);
   ck_abort_msg("MAILREEVE_SEED=%u, answers come %s\n%s\n-- one after the other:\n%s-- found:\n%s", seed, order_names[order], rules,
                expected, found);
 }
@@ -287,10 +290,17 @@ START_TEST(any_order_gives_the_same) {
     Model *model = model_new(seed);
     guint32 reached[MODEL_STEPS];
     g_autofree char *expected = reference_run(model, reached);
+    g_autoptr(GString) told = g_string_new(NULL);
     for (Order order = ORDER_ALL_AT_ONCE; order < ORDER_DEADLINE; order++) {
-      g_autofree char *found = real_run(model, order, seed, reached);
+      g_autoptr(GString) failures = g_string_new(NULL);
+      g_autofree char *found = real_run(model, order, seed, reached, failures);
       if (strcmp(expected, found) != 0)
         fail_with(model, order, seed);
+      if (order == ORDER_ALL_AT_ONCE)
+        g_string_assign(told, failures->str);
+      g_autofree char *rules = g_string_equal(told, failures) ? NULL : model_print(model);
+      ck_assert_msg(rules == NULL, "MAILREEVE_SEED=%u, answers come %s\n%s\n-- failures told, all at once:\n%s-- found:\n%s", seed,
+                    order_names[order], rules, told->str, failures->str);
     }
     model_free(model);
   }
@@ -302,7 +312,7 @@ START_TEST(deadline_always_decides) {
   for (guint32 seed = 1; seed <= 1000; seed++) {
     Model *model = model_new(seed);
     guint32 reached[MODEL_STEPS] = {G_MAXUINT32, G_MAXUINT32, G_MAXUINT32, G_MAXUINT32};
-    g_autofree char *found = real_run(model, ORDER_DEADLINE, seed, reached);
+    g_autofree char *found = real_run(model, ORDER_DEADLINE, seed, reached, NULL);
     ck_assert_ptr_nonnull(strstr(found, "data\n"));
     model_free(model);
   }
