@@ -40,24 +40,25 @@ typedef struct Environment {
   int descriptor;
   pthread_mutex_t reading; /* guards what follows */
   off_t size;              /* an LMDB file never becomes smaller, unless another one is copied over it */
+  bool unmapped;           /* a larger map could not be had, and the old one is gone */
   bool was_busy;           /* a writer held it for the whole time: nobody waits again until it has gone */
 } Environment;
 
 static pthread_mutex_t environments_lock = PTHREAD_MUTEX_INITIALIZER;
 static GSList *environments;
 
-/* One whose file was cut off and written anew fits nothing any more, and goes with its last version. */
-static bool is_as_long(Environment *environment, const struct stat *status) {
+/* One whose file was cut off and written anew, or was damaged, fits nothing any more, and goes with its last version. */
+static bool is_usable(Environment *environment, const struct stat *status) {
   (void)pthread_mutex_lock(&environment->reading);
-  bool as_long = status->st_size >= environment->size;
+  bool usable = status->st_size >= environment->size && !environment->unmapped;
   (void)pthread_mutex_unlock(&environment->reading);
-  return as_long;
+  return usable;
 }
 
 static Environment *environment_find(const struct stat *status) {
   for (GSList *item = environments; item; item = item->next) {
     Environment *environment = item->data;
-    if (environment->device == status->st_dev && environment->inode == status->st_ino && is_as_long(environment, status)) {
+    if (environment->device == status->st_dev && environment->inode == status->st_ino && is_usable(environment, status)) {
       environment->references++;
       return environment;
     }
@@ -101,6 +102,25 @@ static bool lock_shared(Environment *environment, const char **reason, Arena *ar
   }
 }
 
+typedef struct PageCheck {
+  Environment *environment;
+  int result;
+} PageCheck;
+
+/* Guarded. The last page that the file says it has must be there. */
+static void check_pages(void *self) {
+  PageCheck *check = self;
+  MDB_envinfo info;
+  MDB_stat pages;
+  check->result = mdb_env_info(check->environment->env, &info);
+  if (check->result == 0) {
+    check->result = mdb_env_stat(check->environment->env, &pages);
+  }
+  if (check->result == 0 && (uint64_t)check->environment->size < ((uint64_t)info.me_last_pgno + 1) * pages.ms_psize) {
+    check->result = MDB_CORRUPTED;
+  }
+}
+
 typedef struct Beginning {
   MDB_env *env;
   MDB_txn *transaction;
@@ -113,13 +133,24 @@ static void begin_guarded(void *self) {
   beginning->result = mdb_txn_begin(beginning->env, NULL, MDB_RDONLY, &beginning->transaction);
 }
 
+/* Guarded. Reads the file before it maps it anew, and not afterwards. */
+static void grow_guarded(void *self) {
+  Environment *environment = self;
+  environment->unmapped = mdb_env_set_mapsize(environment->env, (size_t)environment->size) != 0;
+}
+
 /* Grown by a writer: a larger map. No transaction is open, for look-ups go one after the other. */
+static int grow(Environment *environment) {
+  PageCheck check = {environment, MDB_CORRUPTED};
+  bool whole = map_guard_run(check_pages, &check);
+  return whole && check.result == 0 && map_guard_run(grow_guarded, environment) && !environment->unmapped ? 0 : MDB_CORRUPTED;
+}
+
 static int begin_transaction(Environment *environment, MDB_txn **transaction) {
   Beginning beginning = {environment->env, NULL, 0};
-  bool whole = map_guard_run(begin_guarded, &beginning);
+  bool whole = !environment->unmapped && map_guard_run(begin_guarded, &beginning);
   if (whole && beginning.result == MDB_MAP_RESIZED) {
-    beginning.result = mdb_env_set_mapsize(environment->env, 0);
-    whole = beginning.result != 0 || map_guard_run(begin_guarded, &beginning);
+    whole = grow(environment) == 0 && map_guard_run(begin_guarded, &beginning);
   }
   *transaction = beginning.transaction;
   return whole ? beginning.result : MDB_CORRUPTED;
@@ -183,25 +214,6 @@ static AnswerState get(void *map, void *reader, Slice key, Slice *value, Arena *
   }
   *value = slice_make(data.mv_data, data.mv_size);
   return ANSWER_FOUND;
-}
-
-typedef struct PageCheck {
-  Environment *environment;
-  int result;
-} PageCheck;
-
-/* Guarded. The last page that the file says it has must be there. */
-static void check_pages(void *self) {
-  PageCheck *check = self;
-  MDB_envinfo info;
-  MDB_stat pages;
-  check->result = mdb_env_info(check->environment->env, &info);
-  if (check->result == 0) {
-    check->result = mdb_env_stat(check->environment->env, &pages);
-  }
-  if (check->result == 0 && (uint64_t)check->environment->size < ((uint64_t)info.me_last_pgno + 1) * pages.ms_psize) {
-    check->result = MDB_CORRUPTED;
-  }
 }
 
 static int open_database(Environment *environment, Arena *arena, const char **reason) {

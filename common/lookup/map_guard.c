@@ -13,6 +13,7 @@ typedef struct Guard {
   sigjmp_buf place;
   volatile sig_atomic_t armed; /* `place` is that of a body under way */
   bool ready;                  /* the thread lets the signals through */
+  sigset_t mask;               /* the thread's, then */
 } Guard;
 
 static _Thread_local Guard guard;
@@ -49,7 +50,10 @@ static void make_ready(void) {
   for (size_t i = 0; i < 2; i++) {
     (void)sigaddset(&faults, signals[i]);
   }
-  (void)pthread_sigmask(SIG_UNBLOCK, &faults, NULL);
+  (void)pthread_sigmask(SIG_UNBLOCK, &faults, &guard.mask);
+  for (size_t i = 0; i < 2; i++) {
+    (void)sigdelset(&guard.mask, signals[i]);
+  }
   guard.ready = true;
 }
 
@@ -58,6 +62,7 @@ bool map_guard_run(void (*body)(void *self), void *self) {
     make_ready();
   }
   if (sigsetjmp(guard.place, 0) != 0) {
+    (void)pthread_sigmask(SIG_SETMASK, &guard.mask, NULL); /* a sanitizer blocks all signals around its handlers */
     return false;
   }
   guard.armed = 1;
