@@ -26,20 +26,31 @@ static inline const char *bytes_find(const char *at, const char *limit, char byt
   return at < limit ? (const char *)memchr(at, byte, (size_t)(limit - at)) : NULL;
 }
 
+static inline __m128i bytes_equal_16(const char *a, const char *b) {
+  return _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)a), _mm_loadu_si128((const __m128i *)(const void *)b));
+}
+
 /* The first of sixteen bytes that differ; 16 when none does. */
 static inline size_t bytes_common_16(const char *a, const char *b) {
-  __m128i equal = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)a), _mm_loadu_si128((const __m128i *)(const void *)b));
-  return (size_t)__builtin_ctz(~(unsigned)_mm_movemask_epi8(equal));
+  return (size_t)__builtin_ctz(~(unsigned)_mm_movemask_epi8(bytes_equal_16(a, b)));
 }
 
 /* How many bytes from the start on are equal, of `length`. */
 static inline size_t bytes_common(const char *a, const char *b, size_t length) {
   size_t at = 0;
-  for (; at + 16 <= length; at += 16) {
+  for (; at + 32 <= length; at += 32) {
+    __m128i first = bytes_equal_16(a + at, b + at), second = bytes_equal_16(a + at + 16, b + at + 16);
+    unsigned other = ~((unsigned)_mm_movemask_epi8(second) << 16 | (unsigned)_mm_movemask_epi8(first));
+    if (other != 0) {
+      return at + (size_t)__builtin_ctz(other);
+    }
+  }
+  if (at + 16 <= length) {
     size_t equal = bytes_common_16(a + at, b + at);
     if (equal < 16) {
       return at + equal;
     }
+    at += 16;
   }
   if (at > 0 && at < length) { /* the last sixteen: the first of them are equal */
     return length - 16 + bytes_common_16(a + length - 16, b + length - 16);

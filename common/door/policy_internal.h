@@ -15,7 +15,9 @@ typedef struct MemoryKey {
 } MemoryKey;
 
 /* By instance (*is_message true), else by both ends of the connection; false when neither is known: nothing can be remembered. */
-bool memory_key(const PolicyRequest *request, MemoryKey *key, bool *is_message);
+bool policy_memory_key(PolicyMemory *memory, const PolicyRequest *request, MemoryKey *key, bool *is_message);
+/* The memory is about to be asked about this key: what the processor has to fetch for it is on its way from now on. */
+void policy_memory_approach(PolicyMemory *memory, const MemoryKey *key);
 
 /* The ruleset that this message uses: `offered` if it is new. Borrowed until the memory is asked about another message. */
 Ruleset *policy_memory_pin(PolicyMemory *memory, const MemoryKey *key, Ruleset *offered);

@@ -96,7 +96,7 @@ PolicyQuestion *policy_question_new(Arena *arena, Ruleset *ruleset, Session *ses
   question->owned = options->owned;
   question->accept_is_ok = options->accept_is_ok;
   question->asked = policy_phase(request);
-  question->has_key = memory != NULL && memory_key(request, &question->key, &question->is_message);
+  question->has_key = memory != NULL && policy_memory_key(memory, request, &question->key, &question->is_message);
   bool pinned = question->has_key && question->is_message;
   InquiryOptions inquiry = {
       .asked = question->asked,
@@ -106,10 +106,13 @@ PolicyQuestion *policy_question_new(Arena *arena, Ruleset *ruleset, Session *ses
       .answers = options->answers,
       .hooks = {.self = question, .is_spared = is_spared_message, .spare = spare_message, .begins = fetch_groups},
   };
+  session_reset(session);
+  if (pinned) {
+    policy_memory_approach(memory, &question->key);
+  }
+  policy_facts(session, request, options);
   question->inquiry =
       inquiry_new(arena, pinned ? policy_memory_pin(memory, &question->key, ruleset) : ruleset, session, variables, &inquiry);
-  session_reset(session);
-  policy_facts(session, request, options);
   inquiry_set_time(question->inquiry, clock);
   if ((question->asked == PHASE_DATA || question->asked == PHASE_EOM) && reads_recipients(question)) {
     policy_recipients_fact(session, request, memory, question->has_key && question->is_message ? &question->key : NULL, arena);

@@ -390,6 +390,31 @@ START_TEST(test_memory_is_bounded) {
 }
 END_TEST
 
+static void expect_prepend(const char *instance, const char *action) {
+  char attributes[100];
+  (void)snprintf(attributes, sizeof attributes, "sender=\nrecipient=x@d.test\ninstance=%s\n", instance);
+  expect("RCPT", attributes, action);
+}
+
+/* A message that was used again stays, one that came after it and was not goes. */
+START_TEST(test_longest_unused_goes_first) {
+  rules("at rcpt { [p] prepend header \"X\" \"y\" }\n");
+  expect_prepend("first", "PREPEND X: y");
+  expect_prepend("second", "PREPEND X: y");
+  clock_manual_advance(clock_of_test, 2 * NANOSECONDS_PER_SECOND);
+  expect_prepend("first", "DUNNO");
+  for (unsigned i = 0; i + 1 < LIMIT_INSTANCES; i++) {
+    char instance[20];
+    (void)snprintf(instance, sizeof instance, "m.%u", i);
+    expect_prepend(instance, "PREPEND X: y");
+  }
+  ck_assert_uint_eq(policy_memory_count(memory), LIMIT_INSTANCES);
+  clock_manual_advance(clock_of_test, 2 * NANOSECONDS_PER_SECOND);
+  expect_prepend("first", "DUNNO");
+  expect_prepend("second", "PREPEND X: y");
+}
+END_TEST
+
 /* Keys that are cut must not meet. */
 START_TEST(test_long_instances) {
   rules("at rcpt { [p] prepend header \"X\" \"y\" }\n");
@@ -482,6 +507,7 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, test_variables_do_not_stay);
   tcase_add_test(tests, test_time_is_read);
   tcase_add_test(tests, test_memory_is_bounded);
+  tcase_add_test(tests, test_longest_unused_goes_first);
   tcase_add_test(tests, test_long_instances);
   tcase_add_test(tests, test_recipients);
   tcase_add_test(tests, test_recipients_nobody_reads);
