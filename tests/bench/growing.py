@@ -31,8 +31,11 @@ def measure_size(folder, runs, rules, name):
     path = request_file(folder, rules)
     start = time.monotonic()
     with Daemon(POLICYD, folder, file) as ours, Null("policy_null") as null:
-        print(f"{name}: ready after {time.monotonic() - start:.2f} s, {resident_kib(ours.process.pid) / 1024:.1f} MiB resident; "
-              f"{wrong_answers(ours.port, rules, ANSWERS)} of {ANSWERS} answers wrong (target: 0)")
+        ready = time.monotonic() - start
+        now, peak = (resident_kib(ours.process.pid, which) / 1024 for which in ("VmRSS", "VmHWM"))
+        wrong, matched = wrong_answers(ours.port, rules, ANSWERS)
+        print(f"{name}: ready after {ready:.2f} s, {now:.1f} MiB resident, {peak:.1f} MiB at its peak; "
+              f"{wrong} of {ANSWERS} answers wrong (target: 0), {100 * matched / ANSWERS:.2f}% of them match a rule")
         a, b = [], []
         for _ in range(runs):
             a.append(measure("policy_load", ours.process.pid, ours.port, 8, 50000, path))

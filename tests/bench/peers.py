@@ -197,7 +197,7 @@ def compare_policy(folder, runs, size):
             postfwd("postfwd1", folder, rules) as one, postfwd("postfwd2", folder, rules) as two:
         servers = {"ours": (ours.port, ours.process.pid), "null": (null.port, null.process.pid), "postfwd1": (one.port, one.cpu), "postfwd2": (two.port, two.cpu)}
         for name in ("ours", "postfwd1", "postfwd2"):
-            wrong = wrong_answers(servers[name][0], rules, CHECKED, 2)
+            wrong, _ = wrong_answers(servers[name][0], rules, CHECKED, 2)
             assert wrong == 0, f"{name}, {size} rules: {wrong} of {CHECKED} answers wrong"
         counts = {name: count_for("policy_load", port, 8, path) for name, (port, _) in servers.items()}
         figures = {name: [] for name in servers}
