@@ -201,6 +201,41 @@ START_TEST(the_matcher_finds_what_a_search_finds) {
 }
 END_TEST
 
+/* Thousands of literals of few letters: most share their four bytes with many others, more than the hash table takes: those go into the automaton. */
+START_TEST(the_matcher_finds_literals_in_a_crowd) {
+  enum { LITERALS = 3000, TEXTS = 40, TEXT_LENGTH = 40 };
+  GRand *random = g_rand_new_with_seed((guint32)(9 + _i));
+  g_autoptr(Arena) arena = arena_new(0);
+  LiteralEntry *entries = ARENA_NEW_ARRAY(arena, LiteralEntry, LITERALS);
+  int letters = 2 + _i % 4, shortest = 1 + _i % 8;
+  for (size_t i = 0; i < LITERALS; i++) {
+    size_t length = (size_t)(shortest + g_rand_int_range(random, 0, 6));
+    char *text = arena_alloc_text(arena, length);
+    for (size_t k = 0; k < length; k++)
+      text[k] = (char)('a' + g_rand_int_range(random, 0, letters));
+    entries[i] = (LiteralEntry){slice_make(text, length), (uint32_t)i};
+  }
+  const LiteralMatcher *matcher = literal_matcher_new(arena, entries, LITERALS);
+  size_t hits = 0;
+  for (int i = 0; i < TEXTS; i++) {
+    char text[TEXT_LENGTH];
+    bool found[LITERALS] = {false};
+    size_t length = (size_t)g_rand_int_range(random, 0, TEXT_LENGTH);
+    for (size_t k = 0; k < length; k++)
+      text[k] = (char)((g_rand_boolean(random) ? 'a' : 'A') + g_rand_int_range(random, 0, letters));
+    literal_matcher_scan(matcher, slice_make(text, length), note, found);
+    for (size_t k = 0; k < LITERALS; k++) {
+      const Literals one = {1, &entries[k].literal};
+      bool holds = literals_found(&one, slice_make(text, length));
+      ck_assert_msg(found[entries[k].target] == holds, "\"%.*s\" in \"%.*s\"", SLICE_ARGS(entries[k].literal), (int)length, text);
+      hits += holds;
+    }
+  }
+  ck_assert_uint_gt(hits, 0);
+  g_rand_free(random);
+}
+END_TEST
+
 static IpAddress random_address(GRand *random) {
   IpAddress address = {.family = g_rand_boolean(random) ? 4 : 6};
   for (int i = 0; i < (address.family == 4 ? 4 : 16); i++)
@@ -240,6 +275,7 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, a_limit_counts_only_with_the_literal);
   tcase_add_test(tests, a_hot_regex_says_the_same);
   tcase_add_test(tests, the_matcher_finds_what_a_search_finds);
+  tcase_add_loop_test(tests, the_matcher_finds_literals_in_a_crowd, 0, 12);
   tcase_add_test(tests, the_tree_finds_all_networks);
 }
 
