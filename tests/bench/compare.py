@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a policy hop costs, as ratios in one run. Run from the build folder, after `make bench-programs`: tests/bench/compare.py [PART ...] [--runs N]
+"""What a policy hop costs, as ratios in one run. Run from the build folder, after `make bench-programs`: tests/bench/compare.py [PART ...] [--runs N] [--other BUILD_FOLDER]
 
 The parts, what each needs and how to read its figures: README.md beside this file. Without a part: all of them.
 """
@@ -236,11 +236,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], default=[])
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--other", type=os.path.abspath, help="for regexes: a build folder that was configured with libhs where this one is without it, or the other way")
     arguments = parser.parse_args()
     print(f"{os.cpu_count()} processors, {arguments.runs} interleaved runs, medians")
     for name in arguments.parts or PARTS:
         with Folder() as folder:
-            PARTS[name](folder, arguments.runs)
+            PARTS[name](folder, arguments.runs, *([arguments.other] if name == "regexes" else []))
 
 
 if __name__ == "__main__":

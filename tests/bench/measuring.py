@@ -76,12 +76,24 @@ def head(title, base):
     print(f"\n{title}\n{'':46} {'mailreeve':>12} {base:>12} {'ratio':>7}  spread        target")
 
 
+def threads(pid):
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+def settle(process, port, path):
+    """Asks what makes it compile all that it compiles while it runs, on threads of their own, and waits until they have ended: it answers as it will from then on."""
+    before = threads(process.pid)
+    subprocess.run([program("tests/bench/policy_load"), str(port), "1", "1000", path], check=True, stdout=subprocess.DEVNULL)
+    wait_until(lambda: threads(process.pid) <= before, "regexes are compiled", 900)
+
+
 def instructions(command, port, log, path, count):
-    """User-space instructions of a server while it answers `count` requests: callgrind's total."""
+    """User-space instructions of a server until it has answered `count` requests, after as many as it needs to settle: callgrind's total."""
     process = subprocess.Popen(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={log}", *command],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: can_connect(port), "the server under callgrind listens", 120)
     ask(port, request(0))  # it listens before it has read its rules
+    settle(process, port, path)
     subprocess.run([program("tests/bench/policy_load"), str(port), "1", str(count), path], check=True, stdout=subprocess.DEVNULL)
     process.terminate()
     process.wait()

@@ -7,11 +7,15 @@ import random
 import re
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+CLASSES = {"[0-9]": "0123456789", "\\d": "0123456789", "[a-f]": "abcdef", "[g-m]": "ghijklm", "[n-z]": "nopqrstuvwxyz", "[-_]": "-_"}
 SIZES = (10, 100, 1000, 10000, 100000)
+# What requests that match no rule have.
+USUAL = {"sender": [f"user{user}@adelphia{domain}.net" for user in range(300) for domain in range(3)],
+         "helo_name": [f"mail{host:03d}.adelphia.net" for host in range(300)]}
 
 
 class Rules:
-    """`kinds`: which of address, network, domain and regex take turns; `ipv6`: the share of client addresses and networks that are."""
+    """`kinds`: which of address, network, domain, regex and bare_regex take turns; `ipv6`: the share of client addresses and networks that are."""
 
     def __init__(self, count, seed=1, kinds=("address", "network", "domain", "regex"), ipv6=0.0):
         self.random = random.Random(seed)
@@ -65,10 +69,23 @@ class Rules:
         self.matching.append({fact: f"a@{text}" if fact == "sender" else text})
         return "regex", fact, pattern
 
+    def bare_regex(self, number):
+        """One without two letters beside each other that must be there: classes only, which the texts of other requests do not match."""
+        fact = self.random.choice(("sender", "helo_name"))
+        while True:
+            classes = [(self.random.choice(tuple(CLASSES)), self.random.randrange(1, 4)) for _ in range(6)]
+            pattern = self.random.choice(("", "^")) + "".join(name + (f"{{{times}}}" if times > 1 else "") for name, times in classes)
+            regex = re.compile(pattern, re.IGNORECASE)
+            if not classes[0][0].startswith("[-") and not any(map(regex.search, USUAL[fact])):
+                break
+        self.regexes.append((number, fact, regex))
+        text = "".join(self.random.choice(CLASSES[name]) for name, times in classes for _ in range(times)) + "0"
+        self.matching.append({fact: f"{text}@match.example" if fact == "sender" else text})
+        return "bare_regex", fact, pattern
+
     def stranger(self):
         """The facts of a request; few senders and HELO names, so that the plain evaluator need not read each regex for each request anew."""
-        return {"client_address": str(self.client()), "sender": f"user{self.random.randrange(300)}@adelphia{self.random.randrange(3)}.net",
-                "helo_name": f"mail{self.random.randrange(300):03d}.adelphia.net"}
+        return {"client_address": str(self.client()), **{fact: self.random.choice(texts) for fact, texts in USUAL.items()}}
 
     def request(self, match):
         """The facts of a request that matches a rule, or none: with many networks, one client in twenty is in one of them by chance and is drawn anew."""
