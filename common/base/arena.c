@@ -15,12 +15,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FIRST_CHUNK_DEFAULT = 1024, CHUNK_MAX = 1024 * 1024, ALIGNMENT = alignof(max_align_t) };
+/* Of pointers, int64_t and double; nothing here holds a type that wants more. */
+enum { FIRST_CHUNK_DEFAULT = 1024, CHUNK_MAX = 1024 * 1024, ALIGNMENT = 8 };
 
 typedef struct Chunk {
   struct Chunk *next;
   size_t size; /* of `bytes` */
-  alignas(max_align_t) char bytes[];
+  alignas(ALIGNMENT) char bytes[];
 } Chunk;
 
 typedef struct ReleaseEntry {

@@ -27,7 +27,7 @@ void arena_reset(Arena *arena);
 /* Takes NULL. */
 void arena_free(Arena *arena);
 
-/* Zeroed, aligned for any type; never NULL; size 0 gives a unique pointer. */
+/* Zeroed, aligned for pointers, int64_t and double (8 bytes); never NULL; size 0 gives a unique pointer. */
 void *arena_alloc(Arena *arena, size_t size);
 /* The same for `count` objects of `size` bytes; a product that overflows ends the process. */
 void *arena_alloc_array(Arena *arena, size_t size, size_t count);

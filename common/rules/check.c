@@ -275,6 +275,10 @@ static void *array_of(Arena *arena, GPtrArray *items) {
   return copy;
 }
 
+static void release_array(void *array) {
+  g_ptr_array_unref(array);
+}
+
 static void finish_program(Checker *checker) {
   Program *program = checker->program;
   for (Phase phase = 0; phase < PHASE_COUNT; phase++) {
@@ -293,8 +297,10 @@ static void finish_program(Checker *checker) {
   program->score_names = names;
   program->score_count = checker->score_names->len;
   program->expression_count = checker->nodes->len;
-  program->tree->nodes = array_of(program->tree->arena, checker->nodes);
-  program->tree->rules = array_of(program->tree->arena, checker->rule_nodes);
+  program->tree->nodes = (const Node *const *)checker->nodes->pdata;
+  arena_on_reset(program->tree->arena, release_array, g_ptr_array_ref(checker->nodes));
+  program->tree->rules = (const StatementNode *const *)checker->rule_nodes->pdata;
+  arena_on_reset(program->tree->arena, release_array, g_ptr_array_ref(checker->rule_nodes));
 }
 
 static guint compiled_key_hash(gconstpointer key) {
@@ -327,6 +333,16 @@ static void checker_init(Checker *checker) {
   checker->define_uses = g_array_new(FALSE, FALSE, sizeof(DefineUse));
 }
 
+/* What only compiling needs: of many rules, warnings need as much again. */
+static void checker_forget(Checker *checker) {
+  g_hash_table_unref(checker->labels);
+  g_hash_table_unref(checker->compiled);
+  g_hash_table_unref(checker->rule_of);
+  g_hash_table_unref(checker->unless_of);
+  g_hash_table_unref(checker->told_spans);
+  g_hash_table_unref(checker->told);
+}
+
 static void checker_clear(Checker *checker) {
   for (Phase phase = 0; phase < PHASE_COUNT; phase++)
     if (checker->header_names[phase])
@@ -334,12 +350,6 @@ static void checker_clear(Checker *checker) {
   g_hash_table_unref(checker->symbols);
   g_hash_table_unref(checker->variables);
   g_hash_table_unref(checker->score_nodes);
-  g_hash_table_unref(checker->labels);
-  g_hash_table_unref(checker->compiled);
-  g_hash_table_unref(checker->rule_of);
-  g_hash_table_unref(checker->unless_of);
-  g_hash_table_unref(checker->told_spans);
-  g_hash_table_unref(checker->told);
   g_ptr_array_unref(checker->uses);
   g_ptr_array_unref(checker->rules);
   g_ptr_array_unref(checker->nodes);
@@ -361,6 +371,7 @@ bool check_rules(Program *program, const RulesFile *file, bool complete, const R
   check_unused_defines(&checker, file);
   finish_program(&checker);
   bool good = diagnostics_error_count(diagnostics) == errors_before;
+  checker_forget(&checker);
   if (good && complete)
     lint_program(&checker);
   checker_clear(&checker);

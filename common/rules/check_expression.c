@@ -8,13 +8,15 @@
 static bool recall(Checker *checker, const Node *node, Wanted wanted, const Expression **expression) {
   CompiledKey key = {node, wanted};
   gpointer value;
-  if (!g_hash_table_lookup_extended(checker->compiled, &key, NULL, &value))
+  if (!checker->is_repeated || !g_hash_table_lookup_extended(checker->compiled, &key, NULL, &value))
     return false;
   *expression = value;
   return true;
 }
 
 static const Expression *keep(Checker *checker, const Node *node, Wanted wanted, const Expression *expression) {
+  if (!checker->is_repeated)
+    return expression;
   CompiledKey *key = ARENA_NEW(checker->scratch, CompiledKey);
   *key = (CompiledKey){node, wanted};
   g_hash_table_insert(checker->compiled, key, (gpointer)expression);

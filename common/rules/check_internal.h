@@ -55,13 +55,14 @@ struct Checker {
   const RulesetOptions *options;
   Program *program;
   Phase phase;
+  bool is_repeated; /* the block stands at several phases: its rules are read again for each, and remembered from one to the next */
 
   GHashTable *symbols;     /* Slice* -> Symbol* */
   GHashTable *variables;   /* Slice* -> VariableSymbol*, by "session.x" */
   GHashTable *score_nodes; /* Slice* -> name set of scores that some rule adds to */
   GHashTable *labels;      /* Slice* -> Rule* */
-  GHashTable *compiled;    /* CompiledKey* -> Expression*, or NULL after an error */
-  GHashTable *rule_of;     /* StatementNode* -> Rule* */
+  GHashTable *compiled;    /* CompiledKey* -> Expression*, or NULL after an error; only of what is repeated */
+  GHashTable *rule_of;     /* StatementNode* -> Rule*; only of what is repeated */
   GHashTable *unless_of;   /* StatementNode* -> Expression* */
   GHashTable *told_spans;  /* set of places in a text: unreachable statements already told */
   GHashTable *told;        /* Node* set: facts already told to be out of reach */
@@ -99,7 +100,7 @@ typedef struct Wanted {
 } Wanted;
 #define WANTED_ANY ((Wanted){TYPE_COUNT, NULL})
 
-/* An expression is compiled once for each node and type that it is read as. */
+/* An expression of a block of several phases is compiled once for each node and type that it is read as. */
 typedef struct CompiledKey {
   const Node *node;
   Wanted wanted;

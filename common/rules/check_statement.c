@@ -81,7 +81,7 @@ static bool is_allow(const Action *action) {
 }
 
 static Rule *rule_for(Checker *checker, const StatementNode *node) {
-  Rule *rule = g_hash_table_lookup(checker->rule_of, node);
+  Rule *rule = checker->is_repeated ? g_hash_table_lookup(checker->rule_of, node) : NULL;
   if (rule)
     return rule;
   rule = ARENA_NEW(checker->arena, Rule);
@@ -95,7 +95,8 @@ static Rule *rule_for(Checker *checker, const StatementNode *node) {
   check_label(checker, node, rule);
   g_ptr_array_add(checker->rules, rule);
   g_ptr_array_add(checker->rule_nodes, (gpointer)node);
-  g_hash_table_insert(checker->rule_of, (gpointer)node, rule);
+  if (checker->is_repeated)
+    g_hash_table_insert(checker->rule_of, (gpointer)node, rule);
   return rule;
 }
 
@@ -465,6 +466,7 @@ static void check_asked(Checker *checker, const Declaration *declaration) {
 static void compile_at(PhaseBuilder *builder, const Declaration *declaration) {
   Checker *checker = builder->checker;
   check_asked(checker, declaration);
+  checker->is_repeated = (declaration->phases & (declaration->phases - 1)) != 0;
   if (!declaration->condition) {
     (void)compile_body(builder, declaration->body, NO_STATEMENT);
     return;
@@ -482,9 +484,13 @@ static void compile_file(PhaseBuilder *builder, const RulesFile *file) {
   }
 }
 
-static void *array_copy(Arena *arena, const GArray *items, size_t size) {
-  void *copy = arena_alloc_array(arena, size, items->len);
-  return items->len > 0 ? memcpy(copy, items->data, items->len * size) : copy;
+/* Its items, from now on the arena's; not copied, so that a long list is not there twice. */
+static void *array_take(Arena *arena, GArray *items, size_t size) {
+  size_t bytes = items->len * size;
+  void *taken = g_realloc(g_array_free(items, FALSE), bytes);
+  if (taken)
+    arena_on_reset(arena, g_free, taken);
+  return taken;
 }
 
 void check_phase(Checker *checker, Phase phase, const RulesFile *file) {
@@ -493,9 +499,7 @@ void check_phase(Checker *checker, Phase phase, const RulesFile *file) {
   checker->phase = phase;
   compile_file(&builder, file);
   ProgramTree *tree = checker->program->tree;
-  builder.program->statements = array_copy(checker->arena, builder.statements, sizeof(Statement));
   builder.program->count = builder.statements->len;
-  tree->statements[phase] = array_copy(tree->arena, builder.spans, sizeof(SourceSpan));
-  g_array_unref(builder.statements);
-  g_array_unref(builder.spans);
+  builder.program->statements = array_take(checker->arena, builder.statements, sizeof(Statement));
+  tree->statements[phase] = array_take(tree->arena, builder.spans, sizeof(SourceSpan));
 }

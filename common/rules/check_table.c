@@ -136,6 +136,10 @@ static Slice net_text(Arena *arena, const Node *node) {
 }
 
 static bool plain_text(Checker *checker, const Node *node, Slice *text) {
+  if (!node->items) {
+    *text = node->text;
+    return true;
+  }
   GString *joined = g_string_new(NULL);
   bool plain = true;
   for (const Node *part = node->items; part; part = part->next) {

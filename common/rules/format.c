@@ -94,7 +94,7 @@ static bool in_set(const Node *node, size_t offset) {
       return true;
     }
   }
-  return in_set(node->left, offset) || in_set(node->right, offset);
+  return !node_has_items(node) && (in_set(node->left, offset) || in_set(node->right, offset));
 }
 
 static bool in_set_of_item(const PrintItem *item, size_t offset) {

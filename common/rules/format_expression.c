@@ -96,6 +96,7 @@ static void print_text(Printer *printer, const Node *node) {
   bool flat = printer->flat;
   printer->flat = true; /* a string is never broken */
   g_string_append_c(printer->out, '"');
+  print_literal_text(printer, node->text);
   for (const Node *part = node->items; part != NULL; part = part->next) {
     if (part->kind == NODE_LITERAL_TEXT) {
       print_literal_text(printer, part->text);

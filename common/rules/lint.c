@@ -12,7 +12,8 @@ typedef enum LintKind { LINT_SHADOWED, LINT_CONSTANT, LINT_CLOSED, LINT_HIDES, L
 typedef struct Lint {
   Checker *checker;
   GHashTable *told;  /* place + LintKind: a rule of several phases is told of once */
-  GHashTable *ended; /* Slice* "parent condition" -> Statement*: conditions that have ended the phase */
+  GHashTable *ended; /* set of ConditionKey*: those that have ended the phase */
+  Arena *text;       /* of one condition at a time */
   Phase phase;
   const PhaseProgram *program;
   bool mentions_submission;
@@ -120,34 +121,55 @@ static void lint_submission(Lint *lint, const Statement *statement) {
 
 /* Rules that cannot fire */
 
-static Slice condition_key(Lint *lint, const Statement *statement, uint32_t parent) {
+/* A condition where it stands, by how it is printed; the text itself, of each rule, would take more than the rule. */
+typedef struct ConditionKey {
+  const StatementNode *node;
+  uint32_t parent; /* the block that it is looked for in */
+  guint hash;      /* of its text */
+} ConditionKey;
+
+static guint condition_hash(gconstpointer key) {
+  const ConditionKey *condition = key;
+  return condition->hash * 31u + condition->parent;
+}
+
+static gboolean condition_equal(gconstpointer a, gconstpointer b) {
+  const ConditionKey *first = a, *second = b;
+  if (first->hash != second->hash || first->parent != second->parent || first->node->unless != second->node->unless)
+    return false;
+  g_autoptr(Arena) scratch = arena_new(0);
+  return slice_equal(rules_format_expression(scratch, first->node->condition), rules_format_expression(scratch, second->node->condition));
+}
+
+static ConditionKey condition_key(Lint *lint, const Statement *statement) {
   const StatementNode *node = rule_node(lint->checker, statement->rule);
-  Arena *scratch = lint->checker->scratch;
-  Slice text = rules_format_expression(scratch, node->condition);
-  return slice_from(arena_printf(scratch, "%u %s %.*s", parent, node->unless ? "unless" : "if", SLICE_ARGS(text)));
+  Slice text = rules_format_expression(lint->text, node->condition);
+  ConditionKey key = {node, statement->parent, slice_key_hash(&text)};
+  arena_reset(lint->text);
+  return key;
 }
 
 static void lint_shadowed(Lint *lint, const Statement *statement) {
   if (!rule_node(lint->checker, statement->rule)->condition)
     return;
-  uint32_t parent = statement->parent;
-  for (bool more = true; more; more = parent != NO_STATEMENT, parent = more ? lint->program->statements[parent].parent : parent) {
-    Slice key = condition_key(lint, statement, parent);
-    const Statement *earlier = g_hash_table_lookup(lint->ended, &key);
+  ConditionKey key = condition_key(lint, statement);
+  for (bool more = true; more; more = key.parent != NO_STATEMENT, key.parent = more ? lint->program->statements[key.parent].parent : 0) {
+    const ConditionKey *earlier = g_hash_table_lookup(lint->ended, &key);
     if (!earlier)
       continue;
     if (!first_time(lint, statement, LINT_SHADOWED))
       return;
     Diagnostic *told = diagnostics_warning(lint->checker->diagnostics, rule_node(lint->checker, statement->rule)->condition->span,
                                            "this rule cannot fire: its condition has ended the phase before");
-    diagnostic_also(lint->checker->diagnostics, told, span_of(lint, earlier), "the same condition here");
+    diagnostic_also(lint->checker->diagnostics, told, earlier->node->span, "the same condition here");
     return;
   }
   if (!statement->rule->action->ends_phase || statement->rule->observe)
     return;
-  Slice *key = ARENA_NEW(lint->checker->scratch, Slice);
-  *key = condition_key(lint, statement, statement->parent);
-  g_hash_table_insert(lint->ended, key, (gpointer)statement);
+  ConditionKey *kept = ARENA_NEW(lint->checker->scratch, ConditionKey);
+  *kept = key;
+  kept->parent = statement->parent;
+  g_hash_table_add(lint->ended, kept);
 }
 
 static void lint_constant(Lint *lint, const Statement *statement) {
@@ -259,7 +281,7 @@ static void lint_phase(Lint *lint, Phase phase) {
   lint->phase = phase;
   lint->program = &lint->checker->program->phases[phase];
   lint->submission_left = false;
-  lint->ended = g_hash_table_new(slice_key_hash, slice_key_equal);
+  lint->ended = g_hash_table_new(condition_hash, condition_equal);
   for (size_t i = 0; i < lint->program->count; i++) {
     const Statement *statement = &lint->program->statements[i];
     lint_submission(lint, statement);
@@ -283,11 +305,14 @@ static bool program_mentions_submission(const Program *program) {
 }
 
 void lint_program(Checker *checker) {
-  Lint lint = {
-      .checker = checker, .told = g_hash_table_new(NULL, NULL), .mentions_submission = program_mentions_submission(checker->program)};
+  Lint lint = {.checker = checker,
+               .text = arena_new(0),
+               .told = g_hash_table_new(NULL, NULL),
+               .mentions_submission = program_mentions_submission(checker->program)};
   for (Phase phase = 0; phase < PHASE_COUNT; phase++)
     lint_phase(&lint, phase);
   g_hash_table_unref(lint.told);
+  arena_free(lint.text);
   lint_commands(checker);
   lint_memory(checker);
 }

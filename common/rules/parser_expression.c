@@ -22,9 +22,13 @@ Node *node_new(Parser *parser, NodeKind kind, SourceSpan span) {
 Node *node_literal(Parser *parser, NodeKind kind, const Token *token) {
   Node *node = node_new(parser, kind, token->span);
   node->text = token->text;
-  node->number = token->number;
-  node->decimal = token->decimal;
-  node->net = token->net;
+  if (kind == NODE_IP || kind == NODE_NET) {
+    node->net = token->net;
+  } else if (kind == NODE_DECIMAL) {
+    node->decimal = token->decimal;
+  } else {
+    node->number = token->number;
+  }
   node->as.exact_case = kind == NODE_REGEX && token->exact_case;
   return node;
 }
@@ -202,8 +206,9 @@ Node *parse_number(Parser *parser) {
     node->span = source_span_join(start, token.span);
     node->text = slice_from(arena_printf(parser->arena, "%s%.*s", sign == TOKEN_MINUS ? "-" : "+", SLICE_ARGS(token.text)));
   }
-  if (sign == TOKEN_MINUS) {
+  if (sign == TOKEN_MINUS && kind == TOKEN_INT) {
     node->number = -node->number;
+  } else if (sign == TOKEN_MINUS) {
     node->decimal = -node->decimal;
   }
   return node;

@@ -19,10 +19,14 @@ static char text_byte(const Text *text, size_t index) {
   return index < text->end ? text->source->text.data[index] : '\0';
 }
 
+static Slice run_text(const Text *text) {
+  return slice_copy(text->parser->arena, slice_make(text->run->str, text->run->len));
+}
+
 static void end_run(Text *text) {
   if (text->run->len > 0) {
     Node *literal = node_new(text->parser, NODE_LITERAL_TEXT, source_span(text->source, text->run_start, text->position));
-    literal->text = slice_copy(text->parser->arena, slice_make(text->run->str, text->run->len));
+    literal->text = run_text(text);
     *text->link = literal;
     text->link = &literal->next;
   }
@@ -91,7 +95,11 @@ static Node *read_string(Parser *parser, const Token *token, const char *what) {
   while (text.position < text.end) {
     read_byte(&text, what);
   }
-  end_run(&text);
+  if (text.node->items == NULL) {
+    text.node->text = run_text(&text);
+  } else {
+    end_run(&text);
+  }
   (void)g_string_free(text.run, TRUE);
   return text.node;
 }
@@ -113,7 +121,7 @@ bool parse_plain_string(Parser *parser, const char *what, Slice *text, SourceSpa
   size_t errors = diagnostics_error_count(parser->diagnostics);
   const Node *node = read_string(parser, &token, what);
   *span = token.span;
-  *text = node->items != NULL ? node->items->text : slice_make("", 0);
+  *text = node->items != NULL ? node->items->text : node->text;
   if (slice_is_empty(token.text)) {
     parser_error(parser, token.span, what, "an empty string");
   }

@@ -89,17 +89,17 @@ typedef struct ValueRange {
 /* A ruleset has several for each rule, so that what is large and rare stands apart. */
 struct Expression {
   ExpressionKind kind : 8;
-  ValueType type : 8;         /* of the result; TYPE_BOOL for conditions */
-  ValueType element_type : 8; /* when type is TYPE_LIST */
-  RecordKind record : 8;      /* of a list whose elements are records */
-  uint32_t id;                /* unique in the program: its node in the tree */
+  ValueType type : 6;         /* of the result; TYPE_BOOL for conditions */
+  ValueType element_type : 5; /* when type is TYPE_LIST */
+  RecordKind record : 4;      /* of a list whose elements are records */
   /* What it depends on, itself and all below: */
-  bool reads_variables : 1; /* variables or scores */
-  bool reads_details : 1;   /* captures or dnslist details */
-  bool has_match : 1;       /* holds a regex match or a dnslist: something that captures and details come from */
-  bool can_be_unset : 1;    /* as a value */
-  bool reads_message : 1;   /* facts that come with the message's content: before its end they may be open */
-  uint8_t lookup_classes;   /* bits 1 << LookupClass of the look-ups inside; 0 or HERE only: decided at once */
+  bool reads_variables : 1;    /* variables or scores */
+  bool reads_details : 1;      /* captures or dnslist details */
+  bool has_match : 1;          /* holds a regex match or a dnslist: something that captures and details come from */
+  bool can_be_unset : 1;       /* as a value */
+  bool reads_message : 1;      /* facts that come with the message's content: before its end they may be open */
+  unsigned lookup_classes : 4; /* bits 1 << LookupClass of the look-ups inside; 0 or HERE only: decided at once */
+  uint32_t id;                 /* unique in the program: its node in the tree */
   const Expression *left, *right;
   union {
     Value literal;
@@ -130,6 +130,7 @@ struct Expression {
     Quantifier quantifier;
   } as;
 };
+_Static_assert(TYPE_COUNT < 32 && LOOKUP_STATEFUL < 4, "an expression has room for them");
 enum { SCORE_TOTAL = UINT32_MAX };
 
 struct Rule {

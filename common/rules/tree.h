@@ -14,7 +14,7 @@
 #include "common/smtp/value.h"
 
 typedef enum NodeKind {
-  NODE_TEXT,      /* "..." ; parts: literal NODE_LITERAL_TEXT and any expression, by next */
+  NODE_TEXT,      /* "..." ; text when it has no template, else items: NODE_LITERAL_TEXT and any expression, by next */
   NODE_LITERAL_TEXT, /* a run of text inside NODE_TEXT, escapes resolved */
   NODE_CAPTURE,   /* {1} inside NODE_TEXT */
   NODE_INT,       /* 42 */
@@ -51,24 +51,35 @@ typedef enum Quantifier { QUANTIFIER_ANY, QUANTIFIER_ALL, QUANTIFIER_COUNT } Qua
 
 typedef struct Node Node;
 struct Node {
-  NodeKind kind;
-  SourceSpan span;
-  Node *next;  /* in a list */
-  Node *left, *right;
-  Node *items; /* of TEXT, SET, TUPLE */
-  Slice text;  /* NAME, LITERAL_TEXT, REGEX pattern, PROPERTY name; numbers: as written */
-  int64_t number; /* INT, SIZE, DURATION, TIME, DATE, CAPTURE */
-  double decimal;
-  IpNetwork net; /* IP (prefix full) and NET */
+  NodeKind kind : 8;
+  bool parenthesized : 1; /* was written in parentheses (mixed and/or) */
+  uint16_t depth;         /* levels of nodes from here down; at most LIMIT_NESTING, so that walks may recurse */
   union {
     CompareOperator compare;
     Quantifier quantifier;
     bool negated;    /* IN, MATCH, IS_SET */
     bool exact_case; /* REGEX: /re/c */
   } as;
-  bool parenthesized; /* was written in parentheses (mixed and/or) */
-  uint16_t depth;     /* levels of nodes from here down; at most LIMIT_NESTING, so that walks may recurse */
+  SourceSpan span;
+  Node *next; /* in a list */
+  union {
+    struct {
+      Node *left, *right;
+    };
+    Node *items; /* of TEXT, SET, TUPLE */
+  };
+  Slice text;  /* NAME, LITERAL_TEXT, TEXT without items, REGEX pattern, PROPERTY name; numbers: as written */
+  union {      /* a file has several nodes for each rule: they are kept small */
+    int64_t number; /* INT, SIZE, DURATION, TIME, DATE, CAPTURE */
+    double decimal; /* DECIMAL */
+    IpNetwork net;  /* IP (prefix full) and NET */
+  };
 };
+
+/* Its parts are in `items`; else, where it has any, in `left` and `right`. */
+static inline bool node_has_items(const Node *node) {
+  return node->kind == NODE_TEXT || node->kind == NODE_SET || node->kind == NODE_TUPLE;
+}
 
 struct Action; /* action.h */
 
@@ -105,16 +116,16 @@ struct BranchNode {
 
 struct StatementNode {
   StatementNode *next;
-  StatementNodeKind kind;
+  StatementNodeKind kind : 8;
+  bool observe : 1;            /* RULE */
+  bool unless : 1;             /* RULE: the condition is negated */
+  ErrorBehaviour on_error; /* RULE */
   SourceSpan span;
   /* RULE */
   Slice label; /* empty: none */
   SourceSpan label_span;
-  bool observe;
   ActionNode *action;
   Node *condition; /* NULL: always */
-  bool unless;     /* the condition is negated */
-  ErrorBehaviour on_error;
   SourceSpan on_error_span;
   /* WHEN */
   BranchNode *branches;

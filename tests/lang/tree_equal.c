@@ -70,19 +70,25 @@ static bool detail_equal(const Node *a, const Node *b) {
   return true;
 }
 
+/* Address, number or text. */
+static bool literal_equal(const Node *a, const Node *b) {
+  if (a->kind == NODE_IP || a->kind == NODE_NET) {
+    return ip_network_equal(&a->net, &b->net);
+  }
+  return slice_equal(a->text, b->text) && (a->kind == NODE_DECIMAL ? a->decimal == b->decimal : a->number == b->number);
+}
+
 bool node_equal(const Node *a, const Node *b) {
   if (a == NULL || b == NULL) {
     return a == b;
   }
-  if (a->kind != b->kind || !detail_equal(a, b) || a->number != b->number || a->decimal != b->decimal || a->depth != b->depth) {
+  if (a->kind != b->kind || !detail_equal(a, b) || !literal_equal(a, b) || a->depth != b->depth) {
     return false;
   }
-  bool address = a->kind == NODE_IP || a->kind == NODE_NET;
-  if (address ? !ip_network_equal(&a->net, &b->net) : !slice_equal(a->text, b->text)) {
-    return false;
+  if (node_has_items(a)) {
+    return list_equal(a->items, b->items);
   }
-  return (!is_operator(a) || a->parenthesized == b->parenthesized) && node_equal(a->left, b->left) && node_equal(a->right, b->right) &&
-         list_equal(a->items, b->items);
+  return (!is_operator(a) || a->parenthesized == b->parenthesized) && node_equal(a->left, b->left) && node_equal(a->right, b->right);
 }
 
 static bool action_equal(const ActionNode *a, const ActionNode *b) {

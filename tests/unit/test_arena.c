@@ -27,7 +27,7 @@ static void check_objects(Arena *arena) {
       objects[i] = arena_alloc_text(arena, size);
     } else {
       objects[i] = arena_alloc(arena, size);
-      ck_assert_uint_eq((uintptr_t)objects[i] % alignof(max_align_t), 0);
+      ck_assert_uint_eq((uintptr_t)objects[i] % alignof(int64_t), 0);
       ck_assert(is_all(objects[i], size, 0));
     }
     memset(objects[i], (int)i, size);

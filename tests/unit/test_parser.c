@@ -51,14 +51,17 @@ static void append_shape(GString *shape, const Node *node) {
                          name);
   const char *separator = "";
   const Node *parts[] = {node->left, node->right};
-  for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+  for (size_t i = 0; !node_has_items(node) && i < G_N_ELEMENTS(parts); i++) {
     if (parts[i] != NULL) {
       g_string_append(shape, separator);
       append_shape(shape, parts[i]);
       separator = " ";
     }
   }
-  for (const Node *item = node->items; item != NULL; item = item->next) {
+  if (node->kind == NODE_TEXT && node->items == NULL) {
+    g_string_append_len(shape, node->text.data, (gssize)node->text.length);
+  }
+  for (const Node *item = node_has_items(node) ? node->items : NULL; item != NULL; item = item->next) {
     g_string_append(shape, separator);
     append_shape(shape, item);
     separator = " ";
@@ -130,7 +133,7 @@ START_TEST(values_of_literals) {
   ck_assert(node->kind == NODE_NET && node->net.prefix == 24 && node->net.address.bytes[0] == 192);
   done(&parsed);
   node = define_of(&parsed, "\"a\\n\\\"\\\\{{}}\"");
-  ck_assert(node->kind == NODE_TEXT && slice_equal(node->items->text, SLICE_LITERAL("a\n\"\\{}")) && node->items->next == NULL);
+  ck_assert(node->kind == NODE_TEXT && slice_equal(node->text, SLICE_LITERAL("a\n\"\\{}")) && node->items == NULL);
   done(&parsed);
   node = define_of(&parsed, "\"{12}\"");
   ck_assert(node->items->kind == NODE_CAPTURE && node->items->number == 12);
