@@ -15,6 +15,11 @@ build_packages="gcc libc6-dev make autoconf automake pkg-config libmilter-dev li
 run_packages="postfix python3"
 test_packages="check postfix-lmdb postfix-cdb nsd redis-server mandoc clang libclang-rt-dev procps xz-utils"
 
+# libhs is looked for by configure and made for these processors only.
+case $(dpkg --print-architecture) in
+    amd64 | i386) test_packages="$test_packages libhyperscan-dev" ;;
+esac
+
 # Installs what is missing of the packages given. Services of the packages are not started: this machine gets no mail server that it did not have.
 install_packages() {
     missing=
