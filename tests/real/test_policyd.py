@@ -419,8 +419,8 @@ def resolver_that_is_dead():
             for number in range(30):
                 check(client.ask(client_address=f"203.0.113.{number}", instance=f"14.{number}").startswith("451 4.3.0 "), "not a tempfail")
             same(client.ask(client_address="192.0.2.1", instance="15.1"), "550 5.7.1 listed: 127.0.0.2")
+        daemon.wait_for("zen.test: resting after 10 failures", times=20)  # the others may be trials
         same(daemon.count("10 look-ups in a row have failed"), 1)
-        check(daemon.count("zen.test: resting after 10 failures") > 0, "the reason is not told")
         check(dns.count("query") < 300, "it is asked while it rests")
         for other in others:
             other.close()
